@@ -1,0 +1,45 @@
+/**
+ * What the system or the network refused, in words for the user.
+ * @module
+ */
+import { ProtocolError } from "../errors.ts";
+
+/** What was tried when the system or the network said no: the first half of the line that the user reads. */
+export class AttemptError extends Error {
+  override name = "AttemptError";
+  /** What to do about it, as one line. */
+  readonly hint: string | undefined;
+
+  constructor(attempt: string, cause: unknown, hint?: string) {
+    super(`${attempt}: ${reason(cause)}`, { cause });
+    this.hint = hint;
+  }
+}
+
+/** Runs `action`; what it throws says what was attempted. `hint` may look at the error. */
+export async function attempt<T>(
+  what: string,
+  action: () => T | Promise<T>,
+  hint?: (error: unknown) => string | undefined,
+): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    throw new AttemptError(what, error, hint?.(error));
+  }
+}
+
+/** An error as half a line: what happened, without the system's decoration. */
+export function reason(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const message = error.message.replace(/ \(os error \d+\)/g, "").replace(/\s*\n\s*/g, "; ").trim();
+  const known = message === "" ? error.name : message;
+  return error instanceof ProtocolError || error instanceof AttemptError
+    ? known
+    : known[0]!.toLowerCase() + known.slice(1);
+}
+
+/** Whether the network or the system caused the error: a `Deno.errors.*`, or one with the system's code. */
+export function isNetworkError(error: unknown): boolean {
+  return error instanceof Error && (error.name in Deno.errors || "code" in error);
+}

@@ -1,0 +1,60 @@
+/**
+ * What a server says: its screen is stdout, its log is stderr.
+ * @module
+ */
+import { printableRuns, Utf8Reader } from "../text.ts";
+
+/** How much of one message the screen shows, in bytes: a message without end must not flood it. */
+export const SCREEN_LIMIT = 1024;
+
+/** How loud a log is and how it looks. */
+export interface LogOptions {
+  readonly quiet?: boolean;
+  readonly verbose?: boolean;
+  readonly logFormat?: "text" | "json";
+}
+
+/** A level of importance; `debug` is written with `--verbose` only, `info` not with `--quiet`. */
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+/** Writes lines `NAME: PEER: MESSAGE` to stderr, or one JSON object a line. */
+export class Log {
+  readonly #name: string;
+  readonly #options: LogOptions;
+
+  constructor(name: string, options: LogOptions = {}) {
+    this.#name = name;
+    this.#options = options;
+  }
+
+  write(level: LogLevel, message: string, peer?: string): void {
+    if (level === "debug" && !this.#options.verbose) return;
+    if (level === "info" && this.#options.quiet) return;
+    if (this.#options.logFormat === "json") {
+      console.error(JSON.stringify({ time: new Date().toISOString(), level, program: this.#name, peer, message }));
+    } else {
+      console.error([this.#name, peer, message].filter((part) => part !== undefined).join(": "));
+    }
+  }
+
+  /** What an exercise prints on the screen for one peer: each call is a message, each message a line `PEER TEXT`. */
+  screen(peer: string): (message: Uint8Array) => void {
+    if (this.#options.quiet) return () => {};
+    const reader = new Utf8Reader();
+    return (message) => {
+      const text = showMessage(reader, message);
+      if (text !== undefined) console.log(`${peer} ${text}`);
+    };
+  }
+}
+
+/** The message as one line without its own line end; undefined when all of it is the beginning of a cut character. */
+function showMessage(reader: Utf8Reader, message: Uint8Array): string | undefined {
+  const cut = message.length > SCREEN_LIMIT;
+  const runs = reader.receive(cut ? message.subarray(0, SCREEN_LIMIT) : message);
+  if (cut) return `${printableRuns([...runs, ...reader.end()])}… (${message.length} bytes)`;
+  if (runs.length === 0 && message.length > 0) return undefined;
+  const last = runs.at(-1);
+  if (typeof last === "string") runs[runs.length - 1] = last.replace(/\r?\n$/, "");
+  return printableRuns(runs);
+}

@@ -1,0 +1,106 @@
+/**
+ * The frame of every server program: the options of the contract, the `listening on` line, the log and the stop signal.
+ * @module
+ */
+import { formatAddress } from "../address.ts";
+import { programName, type ProgramPath, PROGRAMS } from "../programs.ts";
+import {
+  duration,
+  flag,
+  integer,
+  oneOf,
+  option,
+  type OptionTable,
+  type OptionValues,
+  runProgram,
+  stopSignal,
+  text,
+} from "./cli.ts";
+import { AttemptError, isNetworkError } from "./failure.ts";
+import { Log } from "./log.ts";
+
+/** The most connections at a time, unless `--max-connections` says otherwise. */
+const MAX_CONNECTIONS = 10_000;
+
+// deno-lint-ignore explicit-module-boundary-types
+function serverOptions(port: number, maxConnections: number) {
+  return {
+    host: option({ short: "a", value: "ADDR", parse: text, default: "127.0.0.1", help: "address to listen on" }),
+    port: option({
+      short: "p",
+      value: "N",
+      parse: integer(0, 65535),
+      default: `${port}`,
+      help: "port; 0: any free one",
+    }),
+    maxConnections: option({
+      value: "N",
+      parse: integer(1, 1_000_000),
+      default: `${maxConnections}`,
+      help: "clients at a time; further ones wait",
+    }),
+    idleTimeout: option({
+      value: "DURATION",
+      parse: duration,
+      default: "5m",
+      help: "close what moves no byte; 0: never",
+    }),
+    quiet: flag({ short: "q", help: "print only the listening line and errors" }),
+    verbose: flag({ short: "v", help: "log each connection" }),
+    logFormat: option({ value: "text|json", parse: oneOf("text", "json"), default: "text", help: "how stderr looks" }),
+  };
+}
+
+/** The options that every server has. */
+export type ServerOptions = OptionValues<ReturnType<typeof serverOptions>>;
+
+/** What a server program is given besides its options. */
+export interface ServerContext {
+  /** Aborted by SIGINT or SIGTERM. */
+  readonly signal: AbortSignal;
+  readonly log: Log;
+  /** Prints the line that tells where: `listening on tcp://127.0.0.1:9001`. */
+  readonly listening: (address: Deno.NetAddr) => void;
+}
+
+/** What distinguishes one server's command line. */
+export interface ServerProgram<Options extends OptionTable> {
+  readonly path: ProgramPath;
+  readonly options: Options;
+  /** The default of `--max-connections`; 10,000 if absent. */
+  readonly maxConnections?: number;
+}
+
+/** Runs a server program from its command line to its exit code. */
+export function runServer<Options extends OptionTable>(
+  { path, options, maxConnections = MAX_CONNECTIONS }: ServerProgram<Options>,
+  main: (options: OptionValues<Options> & ServerOptions, context: ServerContext) => Promise<void>,
+): Promise<never> {
+  const table = { ...serverOptions(PROGRAMS[path].port, maxConnections), ...options };
+  return runProgram({ path, options: table, positionals: {} }, async (values) => {
+    const settings = values as unknown as OptionValues<Options> & ServerOptions;
+    const log = new Log(programName(path), settings);
+    let bound = false;
+    const listening = (address: Deno.NetAddr) => {
+      bound = true;
+      console.log(`listening on ${address.transport}://${formatAddress(address)}`);
+    };
+    try {
+      await main(settings, { signal: stopSignal(), log, listening });
+    } catch (error) {
+      throw bound || !isNetworkError(error) ? error : listenError(error, settings);
+    }
+  });
+}
+
+/** What kept a server from listening, and who is to blame. */
+function listenError(error: unknown, { host, port }: ServerOptions): AttemptError {
+  const hint = error instanceof Deno.errors.AddrInUse
+    ? `another program listens there; see who: ss -lntup 'sport = :${port}'; or take another: --port N`
+    : error instanceof Deno.errors.AddrNotAvailable
+    ? "no interface of this machine has that address: --host 0.0.0.0 listens on all"
+    : error instanceof Deno.errors.PermissionDenied
+    ? "ports below 1024 are the administrator's: --port N"
+    : undefined;
+  return new AttemptError(`listen on ${formatAddress({ hostname: host, port })}`, error, hint);
+}

@@ -1,0 +1,250 @@
+/**
+ * TCP at the edge: connections with a peer's name, an accept loop that survives every client, and a clean end.
+ * @module
+ */
+import { formatAddress } from "../address.ts";
+import { ProtocolError, TruncatedError } from "../errors.ts";
+import { formatDuration } from "../units.ts";
+import { attempt, isNetworkError, reason } from "./failure.ts";
+import type { Log } from "./log.ts";
+import { delay, withDeadline } from "./timing.ts";
+
+/** How long the connections that are open at the end may still work, in ms. */
+export const DRAIN_TIMEOUT_MS = 5000;
+/** A connection that has nothing to read for this long at the end has nothing in flight, in ms. */
+const DRAIN_QUIET_MS = 200;
+/** How long to wait before the next accept when the system is out of descriptors, in ms. */
+const OUT_OF_DESCRIPTORS_DELAY_MS = 100;
+/** The longest time between two looks at idle connections, in ms. */
+const MAX_SWEEP_MS = 1000;
+
+/** A byte stream with a peer at the other end: what handlers are given. */
+export interface Connection extends Disposable {
+  /** The peer's address, `127.0.0.1:52114`. */
+  readonly peer: string;
+  /** Reads at least one byte into `buffer` and resolves to their number; null when the peer has closed its side. */
+  read(buffer: Uint8Array): Promise<number | null>;
+  /** Writes at least one byte and resolves to their number; see {@linkcode writeAll}. */
+  write(bytes: Uint8Array): Promise<number>;
+  /** Closes our side (a FIN); the peer's may go on. */
+  closeWrite(): Promise<void>;
+  /** Closes both sides; harmless when closed already. */
+  close(): void;
+}
+
+type Operation = "read" | "write";
+
+/** A TCP connection that knows how long it has been waiting, and why it was closed. */
+export class TcpConnection implements Connection {
+  readonly peer: string;
+  /** Why {@linkcode close} was called while the handler was at work. */
+  closedBecause: string | undefined;
+  readonly #conn: Deno.TcpConn;
+  #closed = false;
+  #operation: Operation = "read"; // the last one begun
+  #used = true; // since the last elapse()
+  #idle = 0; // ms, up to the last elapse()
+
+  /** Takes over `conn` and turns Nagle's algorithm off: what is written leaves at once (RFC 1122 §4.2.3.4). */
+  constructor(conn: Deno.TcpConn) {
+    this.#conn = conn;
+    this.peer = formatAddress(conn.remoteAddr);
+    conn.setNoDelay(true);
+  }
+
+  read(buffer: Uint8Array): Promise<number | null> {
+    this.#used = true;
+    this.#operation = "read";
+    return this.#conn.read(buffer);
+  }
+
+  write(bytes: Uint8Array): Promise<number> {
+    this.#used = true;
+    this.#operation = "write";
+    return this.#conn.write(bytes);
+  }
+
+  closeWrite(): Promise<void> {
+    return this.#conn.closeWrite();
+  }
+
+  close(reason?: string): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.closedBecause = reason;
+    this.#conn.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Lets `ms` pass. Resolves to the last operation begun and the ms that have passed since, 0 if it began just now. */
+  elapse(ms: number): { operation: Operation; idle: number } {
+    this.#idle = this.#used ? 0 : this.#idle + ms;
+    this.#used = false;
+    return { operation: this.#operation, idle: this.#idle };
+  }
+}
+
+/** How {@linkcode serveTcp} serves. */
+export interface ServeTcpOptions {
+  /** Stops the accept loop and drains. */
+  readonly signal: AbortSignal;
+  readonly log: Log;
+  /** Connections at a time; further ones wait in the backlog. Default 10,000. */
+  readonly maxConnections?: number;
+  /** A connection that moves no byte for so many ms is closed; 0 (default): never. */
+  readonly idleTimeout?: number;
+}
+
+/**
+ * Accepts connections and runs `handle` on each, all at the same time, until `signal` is aborted; then stops accepting,
+ * lets what is in flight finish (at most {@linkcode DRAIN_TIMEOUT_MS}) and resolves when all are closed.
+ *
+ * What `handle` throws ends its own connection with one line in the log, never the server. The connection is closed when
+ * `handle` ends.
+ */
+export async function serveTcp(
+  listener: Deno.TcpListener,
+  handle: (connection: Connection) => Promise<void>,
+  { signal, log, maxConnections = 10_000, idleTimeout = 0 }: ServeTcpOptions,
+): Promise<void> {
+  const open = new Map<TcpConnection, Promise<void>>();
+  let wake = () => {}; // ends the wait for a free place
+  const stop = () => {
+    listener.close();
+    wake();
+  };
+  signal.addEventListener("abort", stop, { once: true });
+  if (signal.aborted) stop();
+  const idleSweep = sweep(open, idleTimeout, (timeout) => `idle for ${formatDuration(timeout)}`);
+  while (!signal.aborted) {
+    if (open.size >= maxConnections) {
+      await new Promise<void>((resolve) => wake = resolve);
+      continue;
+    }
+    const conn = await acceptNext(listener, log);
+    if (conn === "closed") break;
+    if (conn === undefined) continue;
+    const connection = new TcpConnection(conn);
+    open.set(
+      connection,
+      serveOne(connection, handle, log).finally(() => {
+        open.delete(connection);
+        wake();
+      }),
+    );
+  }
+  signal.removeEventListener("abort", stop);
+  clearInterval(idleSweep);
+  await drain(open, log);
+}
+
+/** The four outcomes of accept: a connection, the listener closed, out of descriptors (wait), any other error (go on). */
+async function acceptNext(listener: Deno.TcpListener, log: Log): Promise<Deno.TcpConn | "closed" | undefined> {
+  try {
+    return await listener.accept();
+  } catch (error) {
+    if (error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted) return "closed";
+    if (error instanceof Error && "code" in error && (error.code === "EMFILE" || error.code === "ENFILE")) {
+      log.write("warn", `accept: ${reason(error)}: waiting for a connection to close`);
+      await delay(OUT_OF_DESCRIPTORS_DELAY_MS);
+    }
+    return undefined;
+  }
+}
+
+async function serveOne(
+  connection: TcpConnection,
+  handle: (connection: Connection) => Promise<void>,
+  log: Log,
+): Promise<void> {
+  using _ = connection;
+  log.write("debug", "connected", connection.peer);
+  try {
+    await handle(connection);
+    log.write("debug", "closed", connection.peer);
+  } catch (error) {
+    if (connection.closedBecause !== undefined) {
+      log.write("info", `closed: ${connection.closedBecause}`, connection.peer);
+    } else if (isNetworkError(error) || error instanceof ProtocolError) {
+      log.write("warn", `closed: ${reason(error)}`, connection.peer);
+    } else {
+      log.write("error", `closed: a bug: ${error instanceof Error ? error.stack : error}`, connection.peer);
+    }
+  }
+}
+
+/** Waits for the connections that are still busy, then closes them. */
+async function drain(open: Map<TcpConnection, Promise<void>>, log: Log): Promise<void> {
+  if (open.size === 0) return;
+  log.write("debug", `draining ${open.size} connections`);
+  const quietSweep = sweep(open, DRAIN_QUIET_MS, () => "the server stops", ["read"]);
+  await withDeadline(DRAIN_TIMEOUT_MS, Promise.all(open.values())).catch(() =>
+    log.write("info", "drain: time is over")
+  );
+  clearInterval(quietSweep);
+  for (const connection of open.keys()) connection.close("the server stops");
+}
+
+/** Closes, every now and then, the connections that have waited for longer than `timeout` ms in one of the operations. */
+function sweep(
+  open: Map<TcpConnection, unknown>,
+  timeout: number,
+  why: (timeout: number) => string,
+  operations: readonly Operation[] = ["read", "write"],
+): ReturnType<typeof setInterval> | undefined {
+  if (timeout === 0) return undefined;
+  const interval = Math.min(timeout / 4, MAX_SWEEP_MS);
+  return setInterval(() => {
+    for (const connection of open.keys()) {
+      const { operation, idle } = connection.elapse(interval);
+      if (idle >= timeout && operations.includes(operation)) connection.close(why(timeout));
+    }
+  }, interval);
+}
+
+/** How {@linkcode connectTcp} connects. */
+export interface ConnectTcpOptions {
+  readonly hostname: string;
+  readonly port: number;
+  /** The deadline, in ms. */
+  readonly timeout: number;
+  /** What to tell the user when the connection is refused. */
+  readonly hint?: string;
+}
+
+/**
+ * Connects, or fails with what was tried.
+ * @throws {AttemptError} if the connection is refused, the name unknown or the deadline over
+ */
+export function connectTcp({ hostname, port, timeout, hint }: ConnectTcpOptions): Promise<TcpConnection> {
+  return attempt(`connect to ${formatAddress({ hostname, port })}`, async () => {
+    const deadline = AbortSignal.timeout(timeout);
+    try {
+      return new TcpConnection(await Deno.connect({ hostname, port, signal: deadline }));
+    } catch (error) {
+      throw deadline.aborted ? new Deno.errors.TimedOut(`no answer within ${formatDuration(timeout)}`) : error;
+    }
+  }, (error) => error instanceof Deno.errors.ConnectionRefused ? hint : undefined);
+}
+
+/** Writes all of `bytes`: one write may take only a part. */
+export async function writeAll(connection: Pick<Connection, "write">, bytes: Uint8Array): Promise<void> {
+  for (let written = 0; written < bytes.length;) written += await connection.write(bytes.subarray(written));
+}
+
+/**
+ * Fills `buffer`: one read may bring only a part.
+ * @throws {TruncatedError} if the peer closes its side before
+ */
+export async function readFull(connection: Pick<Connection, "read">, buffer: Uint8Array): Promise<void> {
+  for (let filled = 0; filled < buffer.length;) {
+    const count = await connection.read(buffer.subarray(filled));
+    if (count === null) {
+      throw new TruncatedError(`Cannot read ${buffer.length} bytes: the peer closed the connection after ${filled}`);
+    }
+    filled += count;
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * The table of the programs: what each one is, its port and the permissions that it runs with. Help texts, hints, the
+ * README, `deno task compile` and the tests all read it here.
+ * @module
+ */
+
+/** One program: `servers/NAME.ts` or `clients/NAME.ts`. */
+export interface Program {
+  /** The exercise, as one line. */
+  readonly idea: string;
+  /** Its default port. */
+  readonly port: number;
+  /** The flags of `deno run` that it needs, and no others. */
+  readonly permissions: readonly string[];
+  /** Arguments of a working example. */
+  readonly example: string;
+  /** Whether it uses `Deno.listenDatagram` or `reusePort`: run from a URL, without this deno.json, it then also needs `--unstable-net`. */
+  readonly unstableNet?: boolean;
+}
+
+/** Every program by its path without `.ts`. */
+export const PROGRAMS = {
+  "servers/tcp_echo": {
+    idea: "one client at a time: prints each message and echoes it",
+    port: 9001,
+    permissions: ["-N"],
+    example: "--greet welcome",
+  },
+  "clients/tcp_echo": {
+    idea: "sends messages and prints what comes back",
+    port: 9001,
+    permissions: ["-N"],
+    example: "-m hello",
+  },
+  "servers/thread_echo": {
+    idea: "several clients at once by threads: N Workers, each with its own listener on one port",
+    port: 9001,
+    permissions: ["-N", "-R"],
+    example: "--workers 4",
+    unstableNet: true,
+  },
+  "servers/selector_echo": {
+    idea: "many connections in one thread: an explicit select loop",
+    port: 9001,
+    permissions: ["-N"],
+    example: "--port 9001",
+  },
+  "servers/udp_echo": {
+    idea: "the same over UDP: one datagram is one message",
+    port: 9001,
+    permissions: ["-N"],
+    example: "--port 9001",
+    unstableNet: true,
+  },
+  "clients/udp_echo": {
+    idea: "asks again when a reply is lost; counts what is lost, late, doubled or reordered",
+    port: 9001,
+    permissions: ["-N"],
+    example: "-m hello --timeout 1s --retries 3",
+    unstableNet: true,
+  },
+  "servers/framed_echo": {
+    idea: '"sticky packets" cured: length-prefixed frames over a byte stream',
+    port: 9002,
+    permissions: ["-N"],
+    example: "--endian little",
+  },
+  "clients/framed_echo": {
+    idea: 'frames sent in one write come back one by one; --sticky shows the "sticky packets"',
+    port: 9002,
+    permissions: ["-N"],
+    example: "-m one -m two -m three",
+  },
+} satisfies Record<string, Program>;
+
+/** The path of a program without `.ts`: a key of {@linkcode PROGRAMS}. */
+export type ProgramPath = keyof typeof PROGRAMS;
+
+/** The name that a program calls itself by: `tcp_echo`. */
+export function programName(path: ProgramPath): string {
+  return path.slice(path.indexOf("/") + 1);
+}
+
+/**
+ * The command that runs a program from a checkout.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * assertEquals(runCommand("servers/tcp_echo"), "deno run -N servers/tcp_echo.ts");
+ * ```
+ */
+export function runCommand(path: ProgramPath): string {
+  return `deno run ${PROGRAMS[path].permissions.join(" ")} ${path}.ts`;
+}

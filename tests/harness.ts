@@ -1,0 +1,243 @@
+/**
+ * Real programs as subprocesses, each with exactly the permissions that it documents. Nothing here sleeps: a test waits
+ * for a line or an exit, and fails when it does not come in time.
+ * @module
+ */
+import { type ProgramPath, PROGRAMS } from "../lib/programs.ts";
+import { assertEquals } from "./assert.ts";
+
+/** How long a line or an exit may take before the test fails, in ms. */
+export const PATIENCE_MS = 20_000;
+/** The project's top folder. */
+export const ROOT = new URL("../", import.meta.url).pathname;
+
+/** What a finished program left. */
+export interface Output {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** How a program is run in a test. */
+export interface RunOptions {
+  /** Instead of its documented ones. */
+  readonly permissions?: readonly string[];
+  readonly env?: Record<string, string>;
+}
+
+function command(path: ProgramPath, args: readonly string[], { permissions, env = {} }: RunOptions = {}): Deno.Command {
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", ...(permissions ?? PROGRAMS[path].permissions), `${path}.ts`, ...args],
+    cwd: ROOT,
+    env: { NO_COLOR: "1", ...env },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  });
+}
+
+/** Rejects when the promise takes longer than a test may wait. */
+export async function inTime<T>(promise: Promise<T>, what: string): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited ${PATIENCE_MS / 1000} s for ${what}`)), PATIENCE_MS);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The lines of a stream as they come. */
+class Lines {
+  readonly all: string[] = [];
+  readonly ended: Promise<void>;
+  #changed = Promise.withResolvers<void>();
+  #over = false;
+
+  constructor(stream: ReadableStream<Uint8Array>) {
+    this.ended = this.#read(stream);
+  }
+
+  async #read(stream: ReadableStream<Uint8Array>): Promise<void> {
+    let rest = "";
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop()!;
+      this.all.push(...lines);
+      this.#notify();
+    }
+    if (rest !== "") this.all.push(rest);
+    this.#over = true;
+    this.#notify();
+  }
+
+  #notify(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers<void>();
+  }
+
+  /** The first line, now or later, that matches. */
+  async find(pattern: RegExp | string): Promise<string> {
+    const matches = (line: string) => typeof pattern === "string" ? line.includes(pattern) : pattern.test(line);
+    for (let seen = 0;;) {
+      for (; seen < this.all.length; seen++) if (matches(this.all[seen]!)) return this.all[seen]!;
+      if (this.#over) throw new Error(`no line matches ${pattern} in:\n${this.all.join("\n")}`);
+      await this.#changed.promise;
+    }
+  }
+}
+
+/** A program that runs until it is told to stop. `await using` ends it by SIGTERM and demands exit code 0. */
+export class RunningProgram implements AsyncDisposable {
+  readonly process: Deno.ChildProcess;
+  readonly stdout: Lines;
+  readonly stderr: Lines;
+  #stopped: Promise<Output> | undefined;
+
+  constructor(process: Deno.ChildProcess) {
+    this.process = process;
+    this.stdout = new Lines(process.stdout);
+    this.stderr = new Lines(process.stderr);
+  }
+
+  /** The first stdout line, now or later, that matches. */
+  printed(pattern: RegExp | string): Promise<string> {
+    return inTime(this.stdout.find(pattern), `${pattern} on stdout`);
+  }
+
+  /** The first stderr line, now or later, that matches. */
+  logged(pattern: RegExp | string): Promise<string> {
+    return inTime(this.stderr.find(pattern), `${pattern} on stderr`);
+  }
+
+  /** Writes to its stdin. */
+  async type(text: string): Promise<void> {
+    const writer = this.process.stdin.getWriter();
+    await writer.write(new TextEncoder().encode(text));
+    writer.releaseLock();
+  }
+
+  /** Resolves when the program ends, by itself or by an earlier {@linkcode stop}. */
+  async ended(): Promise<Output> {
+    const { code } = await inTime(this.process.status, "the program's end");
+    await Promise.all([this.stdout.ended, this.stderr.ended]);
+    return { code, stdout: this.stdout.all.join("\n"), stderr: this.stderr.all.join("\n") };
+  }
+
+  /** Sends a signal and resolves to what the program leaves. */
+  stop(signal: Deno.Signal = "SIGTERM"): Promise<Output> {
+    return this.#stopped ??= (async () => {
+      try {
+        this.process.kill(signal);
+      } catch {
+        // it has ended already: its exit code tells
+      }
+      await this.process.stdin.close().catch(() => {});
+      return await this.ended();
+    })();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#stopped !== undefined) return void await this.#stopped;
+    const { code, stderr } = await this.stop();
+    assertEquals(code, 0, stderr);
+  }
+}
+
+/** A server that listens. */
+export class RunningServer extends RunningProgram {
+  /** Where it listens, from its own line. */
+  hostname = "";
+  port = 0;
+
+  /** Connects as a plain TCP client. */
+  connect(): Promise<Deno.TcpConn> {
+    return Deno.connect({ hostname: this.hostname, port: this.port });
+  }
+
+  /** The memory that it occupies now (VmRSS), in bytes. */
+  async residentBytes(): Promise<number> {
+    const status = await Deno.readTextFile(`/proc/${this.process.pid}/status`);
+    return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) * 1024;
+  }
+}
+
+/** Starts a program that goes on by itself. */
+export function start(path: ProgramPath, args: readonly string[] = [], options: RunOptions = {}): RunningProgram {
+  return new RunningProgram(command(path, args, options).spawn());
+}
+
+/** Starts a server, on a free port unless `args` name one, and resolves when it listens. */
+export async function startServer(
+  path: ProgramPath,
+  args: readonly string[] = [],
+  options: RunOptions = {},
+): Promise<RunningServer> {
+  const portArgs = args.includes("--port") ? [] : ["--port", "0"];
+  const server = new RunningServer(command(path, [...portArgs, ...args], options).spawn());
+  const listening = /^listening on \w+:\/\/(.+):(\d+)$/;
+  const line = await Promise.race([
+    server.printed(listening),
+    server.ended().then(({ stderr }) => Promise.reject(new Error(`${path} ended: ${stderr}`))),
+  ]);
+  const [, host, port] = listening.exec(line)!;
+  server.hostname = host!.replace(/^\[|\]$/g, "");
+  server.port = Number(port);
+  return server;
+}
+
+/** Runs a program to its end, with `stdin` as its whole input. */
+export async function run(
+  path: ProgramPath,
+  args: readonly string[],
+  { stdin = "", ...options }: RunOptions & { stdin?: string | Uint8Array } = {},
+): Promise<Output> {
+  return await finish(command(path, args, options), stdin);
+}
+
+/** Runs any other command to its end. */
+export async function runTool(name: string, args: readonly string[], stdin: string | Uint8Array = ""): Promise<Output> {
+  return await finish(
+    new Deno.Command(name, { args: [...args], cwd: ROOT, stdin: "piped", stdout: "piped", stderr: "piped" }),
+    stdin,
+  );
+}
+
+async function finish(command: Deno.Command, stdin: string | Uint8Array): Promise<Output> {
+  await using program = new RunningTool(command.spawn());
+  const input = typeof stdin === "string" ? new TextEncoder().encode(stdin) : stdin;
+  const writer = program.process.stdin.getWriter();
+  const fed = writer.write(input).then(() => writer.close()).catch(() => {}); // it may end before it reads all
+  const [output] = await Promise.all([inTime(program.process.output(), "the program's end"), fed]);
+  const decoder = new TextDecoder();
+  return { code: output.code, stdout: decoder.decode(output.stdout), stderr: decoder.decode(output.stderr) };
+}
+
+/** Ends a process that a failed test would leave behind. */
+class RunningTool implements AsyncDisposable {
+  constructor(readonly process: Deno.ChildProcess) {}
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.process.kill("SIGKILL");
+    } catch {
+      // it has ended, as it should
+    }
+    await this.process.status;
+  }
+}
+
+/**
+ * A test that needs foreign tools: where one is missing it is skipped, and its name says why.
+ */
+export function testWith(tools: readonly string[], name: string, fn: () => Promise<void>): void {
+  const missing = tools.filter((tool) => !isInstalled(tool));
+  const reason = missing.length === 0 ? "" : ` (skipped: ${missing.join(", ")} not installed)`;
+  Deno.test({ name: name + reason, ignore: missing.length > 0, fn });
+}
+
+function isInstalled(tool: string): boolean {
+  return new Deno.Command("sh", { args: ["-c", `command -v ${tool}`], stdout: "null", stderr: "null" }).outputSync()
+    .success;
+}
