@@ -6,6 +6,7 @@
  * @module
  */
 import { decodeText } from "../lib/bytes.ts";
+import { TruncatedError } from "../lib/errors.ts";
 import { flag } from "../lib/net/cli.ts";
 import { messages, notice, printReply, runClient, serverHint, timeoutOption } from "../lib/net/client.ts";
 import { attempt } from "../lib/net/failure.ts";
@@ -24,6 +25,14 @@ export async function askEcho(connection: Connection, message: Uint8Array): Prom
   return reply;
 }
 
+/** What one read brings: a greeting has no end that one could wait for. */
+async function readGreeting(connection: Connection): Promise<string> {
+  const buffer = new Uint8Array(MAX_GREETING);
+  const count = await connection.read(buffer);
+  if (count === null) throw new TruncatedError("Cannot read it: the peer closed the connection");
+  return decodeText(buffer.subarray(0, count));
+}
+
 if (import.meta.main) {
   const options = {
     greet: flag({ help: "the server speaks first: wait for its greeting, show it on stderr" }),
@@ -33,9 +42,8 @@ if (import.meta.main) {
     using connection = await connectTcp({ hostname: host, port, timeout, hint: serverHint("servers/tcp_echo") });
     const within = <T>(what: string, answer: Promise<T>) => attempt(what, () => withDeadline(timeout, answer));
     if (greet) {
-      const buffer = new Uint8Array(MAX_GREETING);
-      const count = await within("wait for the greeting", connection.read(buffer));
-      notice(PATH, `greeting: ${printable(decodeText(buffer.subarray(0, count ?? 0)))}`);
+      const greeting = await within("wait for the greeting", readGreeting(connection));
+      notice(PATH, `greeting: ${printable(greeting)}`);
     }
     for await (const text of messages(message)) {
       await printReply(await within("wait for the reply", askEcho(connection, text)));

@@ -2,6 +2,15 @@
  * Socket addresses as text.
  * @module
  */
+import { UsageError } from "./errors.ts";
+
+/** Where a socket is, or is to be. */
+export interface Address {
+  /** A name or an IP address, an IPv6 one without brackets. */
+  readonly hostname: string;
+  /** From 1 to 65,535. */
+  readonly port: number;
+}
 
 /** What the system calls an IPv4 peer of a dual-stack socket: an IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2). */
 const MAPPED_IPV4 = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
@@ -15,7 +24,28 @@ const MAPPED_IPV4 = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
  * assertEquals(formatAddress({ hostname: "::ffff:127.0.0.1", port: 9001 }), "127.0.0.1:9001");
  * ```
  */
-export function formatAddress({ hostname, port }: { hostname: string; port: number }): string {
+export function formatAddress({ hostname, port }: Address): string {
   const host = MAPPED_IPV4.exec(hostname)?.[1] ?? hostname;
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+  return host.includes(":") && !host.startsWith("[") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+const ADDRESS = /^(?:\[([^\]]*:[^\]]*)\]|([^:[\]]+)):(\d{1,5})$/;
+
+/**
+ * The inverse of {@linkcode formatAddress}: a name or IPv4 address and a port, or an IPv6 address in brackets and a port.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * assertEquals(parseAddress("[::1]:9001"), { hostname: "::1", port: 9001 });
+ * ```
+ * @throws {UsageError} if it is neither, or the port is not one of 1 to 65,535
+ */
+export function parseAddress(text: string): Address {
+  const [, ipv6, name, digits] = ADDRESS.exec(text) ?? [];
+  const hostname = ipv6 ?? name;
+  const port = Number(digits);
+  if (hostname === undefined || port < 1 || port > 65535) {
+    throw new UsageError(`${JSON.stringify(text)} is no address: write 127.0.0.1:9001, example.org:80 or [::1]:9001`);
+  }
+  return { hostname, port };
 }

@@ -6,7 +6,7 @@
  * @module
  */
 import { type Endian, readUint, writeUint } from "./bytes.ts";
-import { FrameTooLargeError, ProtocolError, TruncatedError } from "./errors.ts";
+import { FrameTooLargeError, TruncatedError } from "./errors.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
 
 /** The largest payload unless `maxFrame` says otherwise, in bytes. */
@@ -20,6 +20,12 @@ export interface FrameFormat {
   readonly endian?: Endian;
 }
 
+/** How frames are read. */
+export interface FrameDecoderOptions extends FrameFormat {
+  /** The largest payload accepted, in bytes. Default {@linkcode DEFAULT_MAX_FRAME}. */
+  readonly maxFrame?: number;
+}
+
 /**
  * One frame.
  *
@@ -29,14 +35,31 @@ export interface FrameFormat {
  * ```
  * @throws {RangeError} if the payload's length does not fit the prefix (65,535 bytes with `width: 2`)
  */
-export function encodeFrame(
-  payload: Uint8Array,
+export function encodeFrame(payload: Uint8Array, format?: FrameFormat): Uint8Array<ArrayBuffer> {
+  return encodeFrames([payload], format);
+}
+
+/**
+ * A frame for each payload, one after the other, for a single write.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * assertEquals(encodeFrames([Uint8Array.of(7), new Uint8Array()], { width: 2 }), Uint8Array.of(0, 1, 7, 0, 0));
+ * ```
+ * @throws {RangeError} if a payload's length does not fit the prefix
+ */
+export function encodeFrames(
+  payloads: readonly Uint8Array[],
   { width = 4, endian = "big" }: FrameFormat = {},
 ): Uint8Array<ArrayBuffer> {
-  const frame = new Uint8Array(width + payload.length);
-  writeUint(frame, payload.length, { width, endian });
-  frame.set(payload, width);
-  return frame;
+  const frames = new Uint8Array(payloads.reduce((size, payload) => size + width + payload.length, 0));
+  let offset = 0;
+  for (const payload of payloads) {
+    writeUint(frames, payload.length, { width, endian, offset });
+    frames.set(payload, offset + width);
+    offset += width + payload.length;
+  }
+  return frames;
 }
 
 /**
@@ -55,16 +78,17 @@ export class FrameDecoder {
   readonly #width: 2 | 4;
   readonly #endian: Endian;
   readonly #maxFrame: number;
-  #length: number | undefined; // of the frame whose prefix has arrived
-  #failed = false;
 
-  /** `maxFrame` is the largest payload accepted, in bytes; the prefix of a larger one is refused before its payload comes. */
-  constructor(
-    { width = 4, endian = "big", maxFrame = DEFAULT_MAX_FRAME }: FrameFormat & { readonly maxFrame?: number } = {},
-  ) {
+  /** Reads frames of the given format. */
+  constructor({ width = 4, endian = "big", maxFrame = DEFAULT_MAX_FRAME }: FrameDecoderOptions = {}) {
     this.#width = width;
     this.#endian = endian;
     this.#maxFrame = maxFrame;
+  }
+
+  /** Bytes that have arrived and belong to no payload yet: fewer than `width + maxFrame` once `next()` wants more. */
+  get pending(): number {
+    return this.#buffer.length;
   }
 
   /** Stores a copy of the chunk. */
@@ -74,32 +98,32 @@ export class FrameDecoder {
 
   /**
    * The next payload, or undefined: more bytes are needed.
-   * @throws {FrameTooLargeError} if a length is above the limit; the decoder is of no use afterwards
+   * @throws {FrameTooLargeError} if a length is above the limit, before its payload comes; then every time, since where
+   * the next frame would begin is unknown
    */
   next(): Uint8Array<ArrayBuffer> | undefined {
-    if (this.#failed) throw new ProtocolError("Cannot read a frame: the stream has failed before");
-    if (this.#length === undefined) {
-      const prefix = this.#buffer.takeExactly(this.#width);
-      if (prefix === undefined) return undefined;
-      const length = readUint(prefix, this.#endian);
-      if (length > this.#maxFrame) {
-        this.#failed = true;
-        throw new FrameTooLargeError(`Cannot accept frame of ${length} bytes: limit is ${this.#maxFrame} bytes`);
-      }
-      this.#length = length;
-    }
-    const payload = this.#buffer.takeExactly(this.#length);
-    if (payload !== undefined) this.#length = undefined;
-    return payload;
+    const size = this.#frameSize();
+    return size === undefined ? undefined : this.#buffer.takeExactly(size)?.subarray(this.#width);
   }
 
   /**
-   * Tells that the stream has ended.
+   * Tells that the stream has ended, after the last payload was taken.
    * @throws {TruncatedError} if it ended in the middle of a frame
    */
   end(): void {
-    if (this.#length === undefined && this.#buffer.length === 0) return;
-    const expected = this.#length === undefined ? `${this.#width} bytes of length` : `${this.#length} bytes of payload`;
-    throw new TruncatedError(`Cannot complete frame: the stream ended after ${this.#buffer.length} of ${expected}`);
+    if (this.pending === 0) return;
+    const expected = this.#frameSize() ?? `at least ${this.#width}`;
+    throw new TruncatedError(`Cannot complete frame: the stream ended after ${this.pending} of ${expected} bytes`);
+  }
+
+  /** Bytes of the next frame, its prefix included; undefined until the prefix has come. */
+  #frameSize(): number | undefined {
+    const prefix = this.#buffer.peek(this.#width);
+    if (prefix === undefined) return undefined;
+    const length = readUint(prefix, this.#endian);
+    if (length > this.#maxFrame) {
+      throw new FrameTooLargeError(`Cannot accept frame of ${length} bytes: limit is ${this.#maxFrame} bytes`);
+    }
+    return this.#width + length;
   }
 }

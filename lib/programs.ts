@@ -16,6 +16,8 @@ export interface Program {
   readonly example: string;
   /** Whether it uses `Deno.listenDatagram` or `reusePort`: run from a URL, without this deno.json, it then also needs `--unstable-net`. */
   readonly unstableNet?: boolean;
+  /** The module of its Workers, without `.ts`: part of its executable. */
+  readonly worker?: string;
 }
 
 /** Every program by its path without `.ts`. */
@@ -37,6 +39,7 @@ export const PROGRAMS = {
     port: 9001,
     permissions: ["-N", "-R"],
     example: "--workers 4",
+    worker: "servers/thread_echo_worker",
     unstableNet: true,
   },
   "servers/selector_echo": {
@@ -70,6 +73,51 @@ export const PROGRAMS = {
     port: 9002,
     permissions: ["-N"],
     example: "-m one -m two -m three",
+  },
+  "servers/chat": {
+    idea: "operator and client talk by turns; q ends the talk, and the next client follows",
+    port: 9003,
+    permissions: ["-N"],
+    example: "--port 9003",
+  },
+  "clients/chat": {
+    idea: "sends a line, waits for the answer, and so on, from a terminal or a pipe",
+    port: 9003,
+    permissions: ["-N"],
+    example: "-m hello",
+  },
+  "servers/udp_chat": {
+    idea: "the same over UDP: the operator answers whoever wrote last",
+    port: 9003,
+    permissions: ["-N"],
+    example: "--port 9003",
+    unstableNet: true,
+  },
+  "clients/udp_chat": {
+    idea: "the same over UDP: one datagram is one message",
+    port: 9003,
+    permissions: ["-N"],
+    example: "-m hello --timeout 30s",
+    unstableNet: true,
+  },
+  "servers/hmac_auth": {
+    idea: "the server verifies that a client is legitimate: challenge-response on a shared secret",
+    port: 9004,
+    permissions: ["-N", "-R", "-E=NETLAB_SECRET"],
+    example: "--secret-file secret.key",
+  },
+  "clients/hmac_auth": {
+    idea: "proves that it knows the secret without sending it; --mutual: so must the server",
+    port: 9004,
+    permissions: ["-N", "-R", "-E=NETLAB_SECRET"],
+    example: "--secret-file secret.key -m hello",
+  },
+  "servers/wiretap": {
+    idea: "a proxy that shows the bytes of both directions, searches and saves them, and breaks them on demand",
+    port: 9009,
+    permissions: ["-N"],
+    example: "--to 127.0.0.1:9001 --delay 50ms --split 3",
+    unstableNet: true,
   },
 } satisfies Record<string, Program>;
 

@@ -3,6 +3,7 @@
  * @module
  */
 import { concat } from "@std/bytes";
+import { encodeText } from "./bytes.ts";
 
 /** A stretch of valid text, or of bytes that are no UTF-8. */
 export type TextRun = string | Uint8Array;
@@ -50,7 +51,7 @@ export class Utf8Reader {
   }
 
   /** What was still waiting when the stream ended. */
-  end(): TextRun[] {
+  end(): Uint8Array[] {
     const rest = this.#held;
     this.#held = new Uint8Array();
     return rest.length === 0 ? [] : [rest];
@@ -103,23 +104,38 @@ export function printableRuns(runs: Iterable<TextRun>): string {
     .join("");
 }
 
+/** The same for the bytes of a whole text. */
+export function printableBytes(bytes: Uint8Array): string {
+  const reader = new Utf8Reader();
+  return printableRuns([...reader.receive(bytes), ...reader.end()]);
+}
+
 function escapeCode(code: number): string {
   return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
 }
 
 /**
- * A function that turns the chunks of a byte stream into upper case: text by Unicode's rules, invalid bytes as they are. A
- * character cut by the end of a chunk comes with the next one.
+ * Turns the chunks of a byte stream into upper case: text by Unicode's rules, invalid bytes as they are. A character cut
+ * by the end of a chunk comes with the next one.
  *
  * ```ts
  * import { assertEquals } from "@std/assert";
- * const upper = upperCase();
- * assertEquals(upper(new TextEncoder().encode("one й")), new TextEncoder().encode("ONE Й"));
+ * const upperCase = new UpperCase();
+ * assertEquals(upperCase.receive(new TextEncoder().encode("one й")), new TextEncoder().encode("ONE Й"));
  * ```
  */
-export function upperCase(): (chunk: Uint8Array) => Uint8Array {
-  const reader = new Utf8Reader();
-  const encoder = new TextEncoder();
-  return (chunk) =>
-    concat(reader.receive(chunk).map((run) => typeof run === "string" ? encoder.encode(run.toUpperCase()) : run));
+export class UpperCase {
+  readonly #reader = new Utf8Reader();
+
+  /** The upper case of what the chunk completes. */
+  receive(chunk: Uint8Array): Uint8Array {
+    return concat(
+      this.#reader.receive(chunk).map((run) => typeof run === "string" ? encodeText(run.toUpperCase()) : run),
+    );
+  }
+
+  /** What was still waiting when the stream ended: no character, so it stays as it is. */
+  end(): Uint8Array {
+    return concat(this.#reader.end());
+  }
 }

@@ -10,7 +10,7 @@ import { encodeText } from "../lib/bytes.ts";
 import { flag, option, text } from "../lib/net/cli.ts";
 import { runServer } from "../lib/net/server.ts";
 import { type Connection, serveTcp, writeAll } from "../lib/net/tcp.ts";
-import { upperCase } from "../lib/text.ts";
+import { UpperCase } from "../lib/text.ts";
 
 /** The most that one read takes, in bytes. */
 const READ_SIZE = 64 * 1024;
@@ -27,14 +27,15 @@ export interface EchoOptions {
 
 /** Echoes until the peer closes its side. */
 export async function echo(connection: Connection, { upper, greet, print }: EchoOptions = {}): Promise<void> {
-  const answer = upper ? upperCase() : (message: Uint8Array) => message;
+  const upperCase = upper ? new UpperCase() : undefined;
   if (greet !== undefined) await writeAll(connection, encodeText(greet));
   const buffer = new Uint8Array(READ_SIZE);
   for (let count; (count = await connection.read(buffer)) !== null;) {
     const message = buffer.subarray(0, count);
     print?.(message);
-    await writeAll(connection, answer(message));
+    await writeAll(connection, upperCase?.receive(message) ?? message);
   }
+  if (upperCase !== undefined) await writeAll(connection, upperCase.end());
 }
 
 if (import.meta.main) {

@@ -23,13 +23,22 @@ export interface RunOptions {
   /** Instead of its documented ones. */
   readonly permissions?: readonly string[];
   readonly env?: Record<string, string>;
+  /** Instead of `deno run` in the checkout: the command and its first arguments. */
+  readonly argv?: readonly [string, ...string[]];
+  /** Instead of the checkout. */
+  readonly cwd?: string;
+  /** Whether the program sees no variable but those of `env`. */
+  readonly clearEnv?: boolean;
 }
 
-function command(path: ProgramPath, args: readonly string[], { permissions, env = {} }: RunOptions = {}): Deno.Command {
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", ...(permissions ?? PROGRAMS[path].permissions), `${path}.ts`, ...args],
-    cwd: ROOT,
-    env: { NO_COLOR: "1", ...env },
+function command(path: ProgramPath, args: readonly string[], options: RunOptions = {}): Deno.Command {
+  const { permissions = PROGRAMS[path].permissions, env = {}, cwd = ROOT, clearEnv = false } = options;
+  const [name, ...first] = options.argv ?? [Deno.execPath(), "run", "--no-prompt", ...permissions, `${path}.ts`];
+  return new Deno.Command(name, {
+    args: [...first, ...args],
+    cwd,
+    clearEnv,
+    env: clearEnv ? env : { NO_COLOR: "1", ...env },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
@@ -159,8 +168,8 @@ export class RunningServer extends RunningProgram {
 
   /** The memory that it occupies now (VmRSS), in bytes. */
   async residentBytes(): Promise<number> {
-    const status = await Deno.readTextFile(`/proc/${this.process.pid}/status`);
-    return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) * 1024;
+    const { stdout } = await runTool("cat", [`/proc/${this.process.pid}/status`]); // Deno wants --allow-all to read it
+    return Number(/VmRSS:\s+(\d+) kB/.exec(stdout)![1]) * 1024;
   }
 }
 
@@ -178,10 +187,10 @@ export async function startServer(
   const portArgs = args.includes("--port") ? [] : ["--port", "0"];
   const server = new RunningServer(command(path, [...portArgs, ...args], options).spawn());
   const listening = /^listening on \w+:\/\/(.+):(\d+)$/;
-  const line = await Promise.race([
-    server.printed(listening),
-    server.ended().then(({ stderr }) => Promise.reject(new Error(`${path} ended: ${stderr}`))),
-  ]);
+  const line = await server.printed(listening).catch(async () => {
+    const { code, stderr } = await server.stop("SIGKILL");
+    throw new Error(`${path} does not listen: ${stderr} (exit code ${code})`);
+  });
   const [, host, port] = listening.exec(line)!;
   server.hostname = host!.replace(/^\[|\]$/g, "");
   server.port = Number(port);
@@ -195,6 +204,18 @@ export async function run(
   { stdin = "", ...options }: RunOptions & { stdin?: string | Uint8Array } = {},
 ): Promise<Output> {
   return await finish(command(path, args, options), stdin);
+}
+
+/** Starts any other command that goes on by itself. */
+export function startTool(name: string, args: readonly string[]): RunningProgram {
+  const command = new Deno.Command(name, {
+    args: [...args],
+    cwd: ROOT,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  });
+  return new RunningProgram(command.spawn());
 }
 
 /** Runs any other command to its end. */
@@ -229,15 +250,16 @@ class RunningTool implements AsyncDisposable {
 }
 
 /**
- * A test that needs foreign tools: where one is missing it is skipped, and its name says why.
+ * A test that needs foreign tools, or `root`: where one is missing it is skipped, and its name says why.
  */
 export function testWith(tools: readonly string[], name: string, fn: () => Promise<void>): void {
-  const missing = tools.filter((tool) => !isInstalled(tool));
-  const reason = missing.length === 0 ? "" : ` (skipped: ${missing.join(", ")} not installed)`;
+  const missing = tools.filter((tool) => !isThere(tool));
+  const reason = missing.length === 0 ? "" : ` (skipped: there is no ${missing.join(", no ")})`;
   Deno.test({ name: name + reason, ignore: missing.length > 0, fn });
 }
 
-function isInstalled(tool: string): boolean {
+function isThere(tool: string): boolean {
+  if (tool === "root") return Deno.uid() === 0;
   return new Deno.Command("sh", { args: ["-c", `command -v ${tool}`], stdout: "null", stderr: "null" }).outputSync()
     .success;
 }

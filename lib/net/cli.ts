@@ -7,6 +7,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import config from "../../deno.json" with { type: "json" };
 import { UsageError } from "../errors.ts";
 import { programName, type ProgramPath, PROGRAMS, runCommand } from "../programs.ts";
+import { printable } from "../text.ts";
 import { parseDuration, parseSize } from "../units.ts";
 import { AttemptError, reason } from "./failure.ts";
 
@@ -115,16 +116,10 @@ export function parseCommandLine<Options extends OptionTable, Positionals extend
   const entries = Object.entries(table);
   const named = (test: (option: Option<unknown>) => boolean) =>
     entries.filter(([, option]) => test(option)).map(([name]) => flagName(name));
-  refuseMissingValues(args, table);
-  const parsed: Record<string, unknown> = parseArgs(args, {
+  const parsed: Record<string, unknown> = parseArgs(spellOut(args, table), {
     boolean: named(({ kind }) => kind === "flag"),
     string: [...named(({ kind }) => kind !== "flag"), "_"],
     collect: named(({ kind }) => kind !== "flag"),
-    alias: Object.fromEntries(entries.flatMap(([name, { short }]) => short ? [[flagName(name), short]] : [])),
-    unknown: (arg: string, key?: string) => {
-      if (key !== undefined) throw new UsageError(`unknown option ${arg}`);
-      return true;
-    },
   });
   const values: Record<string, unknown> = {};
   const assign = (name: string, label: string, { parse }: Option<unknown>, given: string[]) => {
@@ -148,18 +143,47 @@ export function parseCommandLine<Options extends OptionTable, Positionals extend
   return values as OptionValues<Options & Positionals & typeof COMMON_OPTIONS>;
 }
 
-/** parseArgs takes `--port` without a value as an empty one: tell the user instead. */
-function refuseMissingValues(args: readonly string[], table: OptionTable): void {
-  const end = args.indexOf("--");
-  for (const [i, arg] of (end === -1 ? args : args.slice(0, end)).entries()) {
+/** An option as it was given, and what is written to it: `--port` and `=9001`, `-p` and `9001`, `-q` and `v`. */
+const GIVEN = /^(--[^=]*|-[^-])(.*)$/su;
+
+/**
+ * The same command line in the one spelling that parseArgs takes as it is, `--port=9001 --quiet -- HOST`; left to itself it
+ * guesses: it would lose the value of `-m ""` and of `-qp=9001`, and take `false` out of `--quiet false`.
+ */
+function spellOut(args: readonly string[], table: OptionTable): string[] {
+  const options: string[] = [];
+  const places: string[] = [];
+  const waiting = [...args];
+  for (let arg; (arg = waiting.shift()) !== undefined && arg !== "--";) {
+    const [, given, rest = ""] = GIVEN.exec(arg) ?? [];
+    if (given === undefined) {
+      places.push(arg);
+      continue;
+    }
     const entry = Object.entries(table).find(([name, { short }]) =>
-      arg === `--${flagName(name)}` || arg === `-${short}`
+      given === `--${flagName(name)}` || (short !== undefined && given === `-${short}`)
     );
-    const next = args[i + 1];
-    if (entry === undefined || entry[1].kind === "flag" || (next !== undefined && !/^-./.test(next))) continue;
-    const hint = next === undefined ? undefined : `a value that begins with a dash: ${arg}=${next}`;
-    throw new UsageError(`${arg} needs a value: ${arg} ${entry[1].value}`, hint === undefined ? {} : { hint });
+    if (entry === undefined) throw new UsageError(`unknown option ${given}`);
+    const [name, option] = entry;
+    if (option.kind !== "flag") {
+      const value = rest === "" ? takeValue(given, option, waiting) : rest.replace(/^=/, "");
+      options.push(`--${flagName(name)}=${value}`);
+    } else if (/^[=-]/.test(rest)) {
+      throw new UsageError(`${given} takes no value`);
+    } else {
+      options.push(`--${flagName(name)}`);
+      if (rest !== "") waiting.unshift(`-${rest}`);
+    }
   }
+  return [...options, "--", ...places, ...waiting];
+}
+
+/** Takes the argument that follows an option; one that begins with a dash is rather the next option. */
+function takeValue(given: string, { value }: Option<unknown>, waiting: string[]): string {
+  const next = waiting.shift();
+  if (next !== undefined && !/^-./s.test(next)) return next;
+  const hint = next === undefined ? {} : { hint: `a value that begins with a dash: ${given}=${next}` };
+  throw new UsageError(`${given} needs a value: ${given} ${value}`, hint);
 }
 
 function flagName(name: string): string {
@@ -215,7 +239,7 @@ export function explain(
   const cause = error instanceof AttemptError ? error.cause : error;
   const denied = cause instanceof Deno.errors.NotCapable ? `try: ${runCommand(path)}` : undefined;
   const hint = error instanceof AttemptError ? error.hint : undefined;
-  return { line: reason(error), hint: denied ?? hint, exitCode: EXIT.failed };
+  return { line: reason(error), hint: hint ?? denied, exitCode: EXIT.failed };
 }
 
 // --- Running -------------------------------------------------------------------------------------------------------
@@ -237,7 +261,7 @@ export async function runProgram<Options extends OptionTable, Positionals extend
     Deno.exit(await main(values) ?? EXIT.done);
   } catch (error) {
     const { line, hint, exitCode } = explain(error, commandLine.path);
-    console.error(`${programName(commandLine.path)}: ${line}${hint === undefined ? "" : ` (${hint})`}`);
+    console.error(printable(`${programName(commandLine.path)}: ${line}${hint === undefined ? "" : ` (${hint})`}`));
     if (Deno.args.includes("--debug")) console.error(error);
     Deno.exit(exitCode);
   }

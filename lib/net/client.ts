@@ -4,7 +4,7 @@
  */
 import { programName, type ProgramPath, PROGRAMS, runCommand } from "../programs.ts";
 import { ReceiveBuffer } from "../receive_buffer.ts";
-import { printableRuns, Utf8Reader } from "../text.ts";
+import { printableBytes } from "../text.ts";
 import {
   duration,
   integer,
@@ -87,10 +87,7 @@ export async function* messages(texts: readonly string[]): AsyncGenerator<Uint8A
  * cannot run control sequences there.
  */
 export function printReply(reply: Uint8Array): Promise<void> {
-  const reader = new Utf8Reader();
-  const line = Deno.stdout.isTerminal()
-    ? new TextEncoder().encode(printableRuns([...reader.receive(reply), ...reader.end()]))
-    : reply;
+  const line = Deno.stdout.isTerminal() ? new TextEncoder().encode(printableBytes(reply)) : reply;
   return attempt("write to stdout", () => {
     for (const part of [line, Uint8Array.of(0x0a)]) {
       for (let written = 0; written < part.length;) written += Deno.stdout.writeSync(part.subarray(written));

@@ -32,14 +32,19 @@ export async function attempt<T>(
 /** An error as half a line: what happened, without the system's decoration. */
 export function reason(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const message = error.message.replace(/ \(os error \d+\)/g, "").replace(/\s*\n\s*/g, "; ").trim();
+  const message = error.message.replace(/ \(os error \d+\)/g, "").trim().replace(/\s*\n\s*/g, "; ");
   const known = message === "" ? error.name : message;
   return error instanceof ProtocolError || error instanceof AttemptError
     ? known
     : known[0]!.toLowerCase() + known.slice(1);
 }
 
+/** How the error of a name that is not known begins: it has neither a class nor a code of its own. */
+const UNKNOWN_NAME = "failed to lookup address information";
+
 /** Whether the network or the system caused the error: a `Deno.errors.*`, or one with the system's code. */
 export function isNetworkError(error: unknown): boolean {
-  return error instanceof Error && (error.name in Deno.errors || "code" in error);
+  if (error instanceof AttemptError) return isNetworkError(error.cause);
+  return error instanceof Error &&
+    (error.name in Deno.errors || "code" in error || error.message.startsWith(UNKNOWN_NAME));
 }

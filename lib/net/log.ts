@@ -2,7 +2,7 @@
  * What a server says: its screen is stdout, its log is stderr.
  * @module
  */
-import { printableRuns, Utf8Reader } from "../text.ts";
+import { printable, printableRuns, Utf8Reader } from "../text.ts";
 
 /** How much of one message the screen shows, in bytes: a message without end must not flood it. */
 export const SCREEN_LIMIT = 1024;
@@ -19,6 +19,8 @@ export type LogLevel = "debug" | "info" | "warn" | "error";
 
 /** Writes lines `NAME: PEER: MESSAGE` to stderr, or one JSON object a line. */
 export class Log {
+  /** Runs each print; a terminal puts it above the line that is being typed. */
+  around: (print: () => void) => void = (print) => print();
   readonly #name: string;
   readonly #options: LogOptions;
 
@@ -30,29 +32,37 @@ export class Log {
   write(level: LogLevel, message: string, peer?: string): void {
     if (level === "debug" && !this.#options.verbose) return;
     if (level === "info" && this.#options.quiet) return;
-    if (this.#options.logFormat === "json") {
-      console.error(JSON.stringify({ time: new Date().toISOString(), level, program: this.#name, peer, message }));
-    } else {
-      console.error([this.#name, peer, message].filter((part) => part !== undefined).join(": "));
-    }
+    const line = this.#options.logFormat === "json"
+      ? JSON.stringify({ time: new Date().toISOString(), level, program: this.#name, peer, message })
+      : printable([this.#name, peer, message].filter((part) => part !== undefined).join(": "));
+    this.around(() => console.error(line));
   }
 
-  /** What an exercise prints on the screen for one peer: each call is a message, each message a line `PEER TEXT`. */
-  screen(peer: string): (message: Uint8Array) => void {
+  /** Prints a line on the screen, as it is. */
+  print(line: string): void {
+    if (!this.#options.quiet) this.around(() => console.log(line));
+  }
+
+  /**
+   * What an exercise prints on the screen for one peer: each call is a message, each message a line `PEER TEXT`. A character
+   * cut by the end of a message comes with the next one, unless each message is `whole`: a frame or a datagram.
+   */
+  screen(peer: string, { whole = false }: { readonly whole?: boolean } = {}): (message: Uint8Array) => void {
     if (this.#options.quiet) return () => {};
     const reader = new Utf8Reader();
     return (message) => {
-      const text = showMessage(reader, message);
-      if (text !== undefined) console.log(`${peer} ${text}`);
+      const text = showMessage(reader, message, whole);
+      if (text !== undefined) this.print(`${peer} ${text}`);
     };
   }
 }
 
 /** The message as one line without its own line end; undefined when all of it is the beginning of a cut character. */
-function showMessage(reader: Utf8Reader, message: Uint8Array): string | undefined {
+function showMessage(reader: Utf8Reader, message: Uint8Array, whole: boolean): string | undefined {
   const cut = message.length > SCREEN_LIMIT;
   const runs = reader.receive(cut ? message.subarray(0, SCREEN_LIMIT) : message);
-  if (cut) return `${printableRuns([...runs, ...reader.end()])}… (${message.length} bytes)`;
+  if (cut || whole) runs.push(...reader.end());
+  if (cut) return `${printableRuns(runs)}… (${message.length} bytes)`;
   if (runs.length === 0 && message.length > 0) return undefined;
   const last = runs.at(-1);
   if (typeof last === "string") runs[runs.length - 1] = last.replace(/\r?\n$/, "");

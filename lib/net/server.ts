@@ -23,7 +23,7 @@ import { Log } from "./log.ts";
 const MAX_CONNECTIONS = 10_000;
 
 // deno-lint-ignore explicit-module-boundary-types
-function serverOptions(port: number, maxConnections: number) {
+function listenOptions(port: number) {
   return {
     host: option({ short: "a", value: "ADDR", parse: text, default: "127.0.0.1", help: "address to listen on" }),
     port: option({
@@ -33,6 +33,14 @@ function serverOptions(port: number, maxConnections: number) {
       default: `${port}`,
       help: "port; 0: any free one",
     }),
+    quiet: flag({ short: "q", help: "print only the listening line and errors" }),
+    logFormat: option({ value: "text|json", parse: oneOf("text", "json"), default: "text", help: "how stderr looks" }),
+  };
+}
+
+// deno-lint-ignore explicit-module-boundary-types
+function connectionOptions(maxConnections: number) {
+  return {
     maxConnections: option({
       value: "N",
       parse: integer(1, 1_000_000),
@@ -45,14 +53,14 @@ function serverOptions(port: number, maxConnections: number) {
       default: "5m",
       help: "close what moves no byte; 0: never",
     }),
-    quiet: flag({ short: "q", help: "print only the listening line and errors" }),
     verbose: flag({ short: "v", help: "log each connection" }),
-    logFormat: option({ value: "text|json", parse: oneOf("text", "json"), default: "text", help: "how stderr looks" }),
   };
 }
 
 /** The options that every server has. */
-export type ServerOptions = OptionValues<ReturnType<typeof serverOptions>>;
+export type ListenOptions = OptionValues<ReturnType<typeof listenOptions>>;
+/** The options that every server with connections has. */
+export type ServerOptions = ListenOptions & OptionValues<ReturnType<typeof connectionOptions>>;
 
 /** What a server program is given besides its options. */
 export interface ServerContext {
@@ -71,14 +79,26 @@ export interface ServerProgram<Options extends OptionTable> {
   readonly maxConnections?: number;
 }
 
-/** Runs a server program from its command line to its exit code. */
+/** Runs a server program from its command line to its exit code, 0 unless `main` resolves to another. */
 export function runServer<Options extends OptionTable>(
   { path, options, maxConnections = MAX_CONNECTIONS }: ServerProgram<Options>,
-  main: (options: OptionValues<Options> & ServerOptions, context: ServerContext) => Promise<void>,
+  main: (options: OptionValues<Options> & ServerOptions, context: ServerContext) => Promise<number | void>,
 ): Promise<never> {
-  const table = { ...serverOptions(PROGRAMS[path].port, maxConnections), ...options };
+  const table = { ...connectionOptions(maxConnections), ...options };
+  return runDatagramServer(
+    { path, options: table },
+    (values, context) => main(values as unknown as OptionValues<Options> & ServerOptions, context),
+  );
+}
+
+/** The same for a server of datagrams, which has no connections to limit or to close. */
+export function runDatagramServer<Options extends OptionTable>(
+  { path, options }: Omit<ServerProgram<Options>, "maxConnections">,
+  main: (options: OptionValues<Options> & ListenOptions, context: ServerContext) => Promise<number | void>,
+): Promise<never> {
+  const table = { ...listenOptions(PROGRAMS[path].port), ...options };
   return runProgram({ path, options: table, positionals: {} }, async (values) => {
-    const settings = values as unknown as OptionValues<Options> & ServerOptions;
+    const settings = values as unknown as OptionValues<Options> & ListenOptions;
     const log = new Log(programName(path), settings);
     let bound = false;
     const listening = (address: Deno.NetAddr) => {
@@ -86,15 +106,16 @@ export function runServer<Options extends OptionTable>(
       console.log(`listening on ${address.transport}://${formatAddress(address)}`);
     };
     try {
-      await main(settings, { signal: stopSignal(), log, listening });
+      return await main(settings, { signal: stopSignal(), log, listening });
     } catch (error) {
-      throw bound || !isNetworkError(error) ? error : listenError(error, settings);
+      const failedToListen = !bound && isNetworkError(error) && !(error instanceof AttemptError);
+      throw failedToListen ? listenError(error, settings) : error;
     }
   });
 }
 
 /** What kept a server from listening, and who is to blame. */
-function listenError(error: unknown, { host, port }: ServerOptions): AttemptError {
+function listenError(error: unknown, { host, port }: ListenOptions): AttemptError {
   const hint = error instanceof Deno.errors.AddrInUse
     ? `another program listens there; see who: ss -lntup 'sport = :${port}'; or take another: --port N`
     : error instanceof Deno.errors.AddrNotAvailable

@@ -13,8 +13,10 @@ import { delay, withDeadline } from "./timing.ts";
 export const DRAIN_TIMEOUT_MS = 5000;
 /** A connection that has nothing to read for this long at the end has nothing in flight, in ms. */
 const DRAIN_QUIET_MS = 200;
-/** How long to wait before the next accept when the system is out of descriptors, in ms. */
-const OUT_OF_DESCRIPTORS_DELAY_MS = 100;
+/** What accept fails with while the process or the system has no descriptor or no memory for another connection. */
+const NO_ROOM = new Set<unknown>(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]);
+/** How long to wait then before the next accept, in ms. */
+const NO_ROOM_DELAY_MS = 100;
 /** The longest time between two looks at idle connections, in ms. */
 const MAX_SWEEP_MS = 1000;
 
@@ -39,17 +41,25 @@ export class TcpConnection implements Connection {
   readonly peer: string;
   /** Why {@linkcode close} was called while the handler was at work. */
   closedBecause: string | undefined;
+  /** Resolves when {@linkcode close} is called: by the handler, or because it was idle or the server stops. */
+  readonly closed: Promise<void>;
+  readonly #resolveClosed: () => void;
   readonly #conn: Deno.TcpConn;
   #closed = false;
-  #operation: Operation = "read"; // the last one begun
+  #operation: Operation = "read"; // what it waits in
   #used = true; // since the last elapse()
   #idle = 0; // ms, up to the last elapse()
 
   /** Takes over `conn` and turns Nagle's algorithm off: what is written leaves at once (RFC 1122 §4.2.3.4). */
   constructor(conn: Deno.TcpConn) {
+    ({ promise: this.closed, resolve: this.#resolveClosed } = Promise.withResolvers());
     this.#conn = conn;
     this.peer = formatAddress(conn.remoteAddr);
-    conn.setNoDelay(true);
+    try {
+      conn.setNoDelay(true);
+    } catch {
+      // macOS: the peer has reset already; the first read or write tells
+    }
   }
 
   read(buffer: Uint8Array): Promise<number | null> {
@@ -58,10 +68,12 @@ export class TcpConnection implements Connection {
     return this.#conn.read(buffer);
   }
 
-  write(bytes: Uint8Array): Promise<number> {
+  async write(bytes: Uint8Array): Promise<number> {
     this.#used = true;
     this.#operation = "write";
-    return this.#conn.write(bytes);
+    const count = await this.#conn.write(bytes);
+    this.#operation = "read"; // nothing in flight: it waits for the peer, also when the read began before the write
+    return count;
   }
 
   closeWrite(): Promise<void> {
@@ -73,10 +85,16 @@ export class TcpConnection implements Connection {
     this.#closed = true;
     this.closedBecause = reason;
     this.#conn.close();
+    this.#resolveClosed();
   }
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** Counts anew how long it waits. */
+  restartIdle(): void {
+    this.#used = true;
   }
 
   /** Lets `ms` pass. Resolves to the last operation begun and the ms that have passed since, 0 if it began just now. */
@@ -107,7 +125,7 @@ export interface ServeTcpOptions {
  */
 export async function serveTcp(
   listener: Deno.TcpListener,
-  handle: (connection: Connection) => Promise<void>,
+  handle: (connection: TcpConnection) => Promise<void>,
   { signal, log, maxConnections = 10_000, idleTimeout = 0 }: ServeTcpOptions,
 ): Promise<void> {
   const open = new Map<TcpConnection, Promise<void>>();
@@ -118,15 +136,8 @@ export async function serveTcp(
   };
   signal.addEventListener("abort", stop, { once: true });
   if (signal.aborted) stop();
-  const idleSweep = sweep(open, idleTimeout, (timeout) => `idle for ${formatDuration(timeout)}`);
-  while (!signal.aborted) {
-    if (open.size >= maxConnections) {
-      await new Promise<void>((resolve) => wake = resolve);
-      continue;
-    }
-    const conn = await acceptNext(listener, log);
-    if (conn === "closed") break;
-    if (conn === undefined) continue;
+  const idleSweep = closeIdle(open, idleTimeout);
+  for (let conn; (conn = await acceptNext(listener, log)) !== null;) {
     const connection = new TcpConnection(conn);
     open.set(
       connection,
@@ -135,64 +146,80 @@ export async function serveTcp(
         wake();
       }),
     );
+    while (open.size >= maxConnections && !signal.aborted) await new Promise<void>((resolve) => wake = resolve);
   }
   signal.removeEventListener("abort", stop);
   clearInterval(idleSweep);
-  await drain(open, log);
+  await drain(open, Promise.all(open.values()), log);
 }
 
-/** The four outcomes of accept: a connection, the listener closed, out of descriptors (wait), any other error (go on). */
-async function acceptNext(listener: Deno.TcpListener, log: Log): Promise<Deno.TcpConn | "closed" | undefined> {
-  try {
-    return await listener.accept();
-  } catch (error) {
-    if (error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted) return "closed";
-    if (error instanceof Error && "code" in error && (error.code === "EMFILE" || error.code === "ENFILE")) {
-      log.write("warn", `accept: ${reason(error)}: waiting for a connection to close`);
-      await delay(OUT_OF_DESCRIPTORS_DELAY_MS);
+/** The four outcomes of accept: a connection, the listener closed (null), no room (wait), any other error (go on). */
+export async function acceptNext(listener: Deno.TcpListener, log: Log): Promise<Deno.TcpConn | null> {
+  for (let hasRoom = true;;) {
+    try {
+      return await listener.accept();
+    } catch (error) {
+      if (error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted) return null;
+      if (!(error instanceof Error && "code" in error && NO_ROOM.has(error.code))) continue;
+      if (hasRoom) log.write("warn", `accept: ${reason(error)}: waiting for a connection to close`);
+      hasRoom = false;
+      await delay(NO_ROOM_DELAY_MS);
     }
-    return undefined;
   }
 }
 
 async function serveOne(
   connection: TcpConnection,
-  handle: (connection: Connection) => Promise<void>,
+  handle: (connection: TcpConnection) => Promise<void>,
   log: Log,
 ): Promise<void> {
   using _ = connection;
   log.write("debug", "connected", connection.peer);
   try {
     await handle(connection);
-    log.write("debug", "closed", connection.peer);
+    logEnd(connection, log);
   } catch (error) {
-    if (connection.closedBecause !== undefined) {
-      log.write("info", `closed: ${connection.closedBecause}`, connection.peer);
-    } else if (isNetworkError(error) || error instanceof ProtocolError) {
-      log.write("warn", `closed: ${reason(error)}`, connection.peer);
-    } else {
-      log.write("error", `closed: a bug: ${error instanceof Error ? error.stack : error}`, connection.peer);
-    }
+    logEnd(connection, log, error);
   }
 }
 
-/** Waits for the connections that are still busy, then closes them. */
-async function drain(open: Map<TcpConnection, Promise<void>>, log: Log): Promise<void> {
+/** The one line about how a connection ended; `error` is what its handler threw, if anything. */
+export function logEnd(connection: TcpConnection, log: Log, error?: unknown): void {
+  if (error === undefined) {
+    log.write("debug", "closed", connection.peer);
+  } else if (connection.closedBecause !== undefined) {
+    log.write("info", `closed: ${connection.closedBecause}`, connection.peer);
+  } else if (isNetworkError(error) || error instanceof ProtocolError) {
+    log.write("warn", `closed: ${reason(error)}`, connection.peer);
+  } else {
+    log.write("error", `closed: a bug: ${error instanceof Error ? error.stack : error}`, connection.peer);
+  }
+}
+
+/** The connections of a server that are open now. */
+type OpenConnections = ReadonlyMap<TcpConnection, unknown> | ReadonlySet<TcpConnection>;
+
+/** Waits for the connections that are still busy, until `ended` resolves or time is over, and closes the others. */
+export async function drain(open: OpenConnections, ended: Promise<unknown>, log: Log): Promise<void> {
   if (open.size === 0) return;
   log.write("debug", `draining ${open.size} connections`);
-  const quietSweep = sweep(open, DRAIN_QUIET_MS, () => "the server stops", ["read"]);
-  await withDeadline(DRAIN_TIMEOUT_MS, Promise.all(open.values())).catch(() =>
-    log.write("info", "drain: time is over")
-  );
+  for (const connection of open.keys()) connection.restartIdle();
+  const quietSweep = sweep(open, DRAIN_QUIET_MS, "the server stops", ["read"]);
+  await withDeadline(DRAIN_TIMEOUT_MS, ended).catch(() => log.write("info", "drain: time is over"));
   clearInterval(quietSweep);
   for (const connection of open.keys()) connection.close("the server stops");
 }
 
+/** Closes the connections that move no byte for `timeout` ms, until the timer is cleared; 0: never. */
+export function closeIdle(open: OpenConnections, timeout: number): ReturnType<typeof setInterval> | undefined {
+  return sweep(open, timeout, `idle for ${formatDuration(timeout)}`);
+}
+
 /** Closes, every now and then, the connections that have waited for longer than `timeout` ms in one of the operations. */
 function sweep(
-  open: Map<TcpConnection, unknown>,
+  open: OpenConnections,
   timeout: number,
-  why: (timeout: number) => string,
+  why: string,
   operations: readonly Operation[] = ["read", "write"],
 ): ReturnType<typeof setInterval> | undefined {
   if (timeout === 0) return undefined;
@@ -200,7 +227,7 @@ function sweep(
   return setInterval(() => {
     for (const connection of open.keys()) {
       const { operation, idle } = connection.elapse(interval);
-      if (idle >= timeout && operations.includes(operation)) connection.close(why(timeout));
+      if (idle >= timeout && operations.includes(operation)) connection.close(why);
     }
   }, interval);
 }
@@ -209,7 +236,7 @@ function sweep(
 export interface ConnectTcpOptions {
   readonly hostname: string;
   readonly port: number;
-  /** The deadline, in ms. */
+  /** The deadline, in ms; 0: never. */
   readonly timeout: number;
   /** What to tell the user when the connection is refused. */
   readonly hint?: string;
@@ -221,7 +248,7 @@ export interface ConnectTcpOptions {
  */
 export function connectTcp({ hostname, port, timeout, hint }: ConnectTcpOptions): Promise<TcpConnection> {
   return attempt(`connect to ${formatAddress({ hostname, port })}`, async () => {
-    const deadline = AbortSignal.timeout(timeout);
+    const deadline = timeout === 0 ? new AbortController().signal : AbortSignal.timeout(timeout);
     try {
       return new TcpConnection(await Deno.connect({ hostname, port, signal: deadline }));
     } catch (error) {

@@ -4,9 +4,18 @@
  */
 import { formatDuration } from "../units.ts";
 
-/** Resolves after `ms`. */
-export function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+/** Resolves after `ms`, or as soon as `signal` is aborted. */
+export function delay(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal?.addEventListener("abort", end);
+    if (signal?.aborted) end();
+  });
 }
 
 /**
@@ -21,6 +30,24 @@ export async function withDeadline<T>(ms: number, action: Promise<T>): Promise<T
   try {
     return await Promise.race([action, late]);
   } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Something that changes again and again, and others wait for it to. */
+export class Condition {
+  #change = Promise.withResolvers<void>();
+
+  /** It has changed: all that wait go on, and look for themselves. */
+  notify(): void {
+    this.#change.resolve();
+    this.#change = Promise.withResolvers();
+  }
+
+  /** Resolves at the next change, or after `ms`. */
+  async wait(ms?: number): Promise<void> {
+    const timer = ms === undefined ? undefined : setTimeout(() => this.notify(), Math.ceil(ms));
+    await this.#change.promise;
     clearTimeout(timer);
   }
 }

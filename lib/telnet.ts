@@ -1,0 +1,71 @@
+/**
+ * What telnet mixes into the text that its user types: commands that begin with the byte IAC (RFC 854).
+ *
+ * Layout: `IAC command (1 byte)`, `IAC WILL|WONT|DO|DONT option (1 byte)`, `IAC SB ... IAC SE`; `IAC IAC` is the byte 255
+ * itself.
+ * @module
+ */
+
+const IAC = 255;
+const DONT = 254;
+const WILL = 251;
+const SB = 250;
+const SE = 240;
+/** The keys by which a user wants to end something: interrupt (Ctrl-C), break, abort; end of file (RFC 1184 §2.4). */
+const INTERRUPTS: readonly number[] = [244, 243, 238, 236];
+/** The lowest byte that is a command after IAC. */
+const FIRST_COMMAND = 236;
+
+/** What the next byte is. */
+type State = "text" | "command" | "option" | "parameter" | "parameter-command";
+
+/**
+ * Takes telnet's commands out of a byte stream, however it is cut. No UTF-8 text has the byte IAC, so that what other
+ * programs send passes unchanged.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * const filter = new TelnetFilter();
+ * assertEquals(filter.receive(Uint8Array.of(0x68, 255, 253)), Uint8Array.of(0x68)); // IAC DO ...
+ * assertEquals(filter.receive(Uint8Array.of(1, 0x69)), Uint8Array.of(0x69)); // ... ECHO
+ * ```
+ */
+export class TelnetFilter {
+  #state: State = "text";
+  #interrupted = false;
+
+  /** Whether the user has pressed a key that interrupts, such as Ctrl-C. */
+  get interrupted(): boolean {
+    return this.#interrupted;
+  }
+
+  /** The text of the chunk; the chunk itself when there is nothing to take out. */
+  receive(chunk: Uint8Array): Uint8Array {
+    if (this.#state === "text" && !chunk.includes(IAC)) return chunk;
+    return Uint8Array.from(chunk.values().flatMap((byte) => this.#step(byte)));
+  }
+
+  /** Takes one byte and gives the text that it completes. */
+  #step(byte: number): number[] {
+    switch (this.#state) {
+      case "text":
+        if (byte !== IAC) return [byte];
+        this.#state = "command";
+        return [];
+      case "command":
+        this.#state = byte === SB ? "parameter" : byte >= WILL && byte <= DONT ? "option" : "text";
+        this.#interrupted ||= INTERRUPTS.includes(byte);
+        if (byte === IAC) return [IAC];
+        return byte < FIRST_COMMAND ? [IAC, byte] : []; // not telnet: no text either, but not ours to lose
+      case "option":
+        this.#state = "text";
+        return [];
+      case "parameter":
+        if (byte === IAC) this.#state = "parameter-command";
+        return [];
+      case "parameter-command":
+        this.#state = byte === SE ? "text" : "parameter";
+        return [];
+    }
+  }
+}

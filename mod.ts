@@ -1,0 +1,23 @@
+/**
+ * The public part of the library: protocols as pure values. Bytes go in (`receive`), events come out (`next`), and nothing
+ * here touches a socket, a file or a clock.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { encodeFrame, FrameDecoder } from "@netlab/netlab";
+ *
+ * const decoder = new FrameDecoder();
+ * decoder.receive(encodeFrame(new TextEncoder().encode("hello")));
+ * assertEquals(new TextDecoder().decode(decoder.next()), "hello");
+ * ```
+ * @module
+ */
+export * from "./lib/address.ts";
+export * from "./lib/bytes.ts";
+export * from "./lib/conversation.ts";
+export * from "./lib/errors.ts";
+export * from "./lib/framing.ts";
+export * from "./lib/hmac_auth.ts";
+export * from "./lib/receive_buffer.ts";
+export * from "./lib/text.ts";
+export * from "./lib/units.ts";

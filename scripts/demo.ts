@@ -1,0 +1,187 @@
+#!/usr/bin/env -S deno run -N -R --allow-run
+/**
+ * The tour: starts every server on a free port, drives every client against it and prints what happens. Each line that it
+ * shows is checked; it ends with exit code 1 at the first that differs.
+ *
+ * Run: `deno task demo`.
+ * @module
+ */
+import { type ProgramPath, runCommand } from "../lib/programs.ts";
+import { printable } from "../lib/text.ts";
+import { type Output, run, type RunningServer, startServer } from "../tests/harness.ts";
+
+/** What a program is to say: these lines, each exactly or by a pattern where ports and times differ from run to run, or
+ * all of it by one pattern. */
+type Expected = readonly (string | RegExp)[] | RegExp;
+/** Variables of a program's environment. */
+type Env = Record<string, string>;
+
+const SECRET = { NETLAB_SECRET: "correct horse battery staple" };
+
+/** Prints a line of comment. */
+function say(text: string): void {
+  console.log(`  # ${text}`);
+}
+
+/** Prints what a program said, and checks it. */
+function show(text: string, expected: Expected): void {
+  const lines = text.trimEnd().split("\n");
+  for (const line of lines) console.log(`  ${printable(line)}`);
+  const fits = expected instanceof RegExp ? expected.test(text) : lines.length === expected.length &&
+    expected.every((want, i) => typeof want === "string" ? want === lines[i] : want.test(lines[i]!));
+  if (!fits) throw new Error(`expected instead:\n  ${[expected].flat().join("\n  ")}`);
+}
+
+/** An argument as one would type it. */
+function quote(arg: string): string {
+  return /^[\w.,:%-]+$/.test(arg) ? arg : `'${printable(arg)}'`;
+}
+
+/** Starts a server for as long as `act` takes, and shows how. */
+async function serve(
+  path: ProgramPath,
+  args: readonly string[],
+  act: (server: RunningServer) => Promise<void>,
+  env: Env = {},
+): Promise<RunningServer> {
+  await using server = await startServer(path, args, { env });
+  console.log(`  $ ${[runCommand(path), "--port 0", ...args].join(" ")}`);
+  show(server.stdout.all[0]!, /^listening on (tcp|udp):\/\/127\.0\.0\.1:\d+$/);
+  await act(server);
+  return server;
+}
+
+/** One scene: a server, and what happens while it runs. */
+async function scene(title: string, ...server: Parameters<typeof serve>): Promise<void> {
+  console.log(`\n== ${title}`);
+  await serve(...server);
+}
+
+async function ask(path: ProgramPath, server: RunningServer, args: readonly string[], env: Env): Promise<Output> {
+  const where = [server.hostname, `${server.port}`];
+  console.log(`  $ ${[runCommand(path), ...where, ...args.map(quote)].join(" ")}`);
+  return await run(path, [...where, ...args], { env });
+}
+
+/** Runs a client against the server and shows what it prints. */
+async function client(
+  path: ProgramPath,
+  server: RunningServer,
+  args: readonly string[],
+  expected: Expected,
+  env: Env = {},
+): Promise<void> {
+  const { code, stdout, stderr } = await ask(path, server, args, env);
+  if (code !== 0) throw new Error(`${path} ended with ${code}: ${stderr}`);
+  show(stdout, expected);
+}
+
+/** Runs a client that is to fail, and shows its one line on stderr. */
+async function failing(
+  path: ProgramPath,
+  server: RunningServer,
+  args: readonly string[],
+  expected: RegExp,
+  env: Env = {},
+): Promise<void> {
+  const { code, stderr } = await ask(path, server, args, env);
+  if (code !== 1) throw new Error(`${path} ended with ${code}`);
+  show(stderr, [expected]);
+}
+
+/** Shows lines of the server's screen, one for each pattern. */
+async function screen(server: RunningServer, ...expected: RegExp[]): Promise<void> {
+  console.log("  the server's screen:");
+  for (const pattern of expected) show(await server.printed(pattern), [pattern]);
+}
+
+/** Shows a line of the server's log. */
+async function log(server: RunningServer, expected: RegExp): Promise<void> {
+  console.log("  the server's log:");
+  show(await server.logged(expected), [expected]);
+}
+
+/** What a server prints for a message: the peer, then the text. */
+function from(text: string): RegExp {
+  return new RegExp(`^127\\.0\\.0\\.1:\\d+ ${RegExp.escape(text)}$`);
+}
+
+async function tour(): Promise<void> {
+  await scene("tcp_echo: one client at a time", "servers/tcp_echo", [], async (server) => {
+    await client("clients/tcp_echo", server, ["-m", "hello", "-m", "wörld"], ["hello", "wörld"]);
+    await screen(server, from("hello"), from("wörld"));
+    say("what a stranger sends is shown, never obeyed: an escape sequence stays text");
+    await client("clients/tcp_echo", server, ["-m", "\x1b[2Jcleared"], ["\x1b[2Jcleared"]);
+    await screen(server, from("\\x1b[2Jcleared"));
+    say('TCP carries bytes, not messages: three writes may come back in any number of reads ("sticky packets")');
+    await client(
+      "clients/framed_echo",
+      server,
+      ["--sticky", "-m", "one", "-m", "two", "-m", "three"],
+      /^(read \d+: \d+ bytes: message .*\n)+messages: 3, reads: \d+, .*\n$/,
+    );
+  });
+
+  await scene("framed_echo: a length before each message cures it", "servers/framed_echo", [], async (server) => {
+    await client("clients/framed_echo", server, ["-m", "one", "-m", "two", "-m", "three"], ["one", "two", "three"]);
+    await screen(server, from("one"), from("two"), from("three"));
+    say("the other byte order: the length 5 reads as 83,886,080, which is refused before a byte of it is stored");
+    await failing(
+      "clients/framed_echo",
+      server,
+      ["--endian", "little", "-m", "hello"],
+      /^framed_echo: exchange messages: /,
+    );
+    await log(server, /closed: Cannot accept frame of 83886080 bytes: limit is 1048576 bytes$/);
+  });
+
+  for (
+    const [title, path, args] of [
+      ["thread_echo: several clients at once, by threads", "servers/thread_echo", ["--workers", "2"]],
+      ["selector_echo: many connections in one thread", "servers/selector_echo", []],
+    ] as const
+  ) {
+    await scene(title, path, args, async (server) => {
+      say("one client holds a connection and says nothing; the next one is served all the same");
+      using _idle = await server.connect();
+      await client("clients/tcp_echo", server, ["-m", "me too"], ["me too"]);
+    });
+  }
+
+  await scene("udp_echo: one datagram is one message", "servers/udp_echo", [], async (server) => {
+    await client("clients/udp_echo", server, ["-m", "one", "-m", "two"], ["one", "two"]);
+    await screen(server, from("one"), from("two"));
+    await client("clients/udp_echo", server, ["--count", "200"], [/^sent 200, received 200, lost 0 \(0%\), .* ms$/]);
+    say("the wiretap loses two fifths of the datagrams each way: whoever wants an answer asks again");
+    await serve(
+      "servers/wiretap",
+      ["-q", "--udp", "--drop", "40%", "--to", `127.0.0.1:${server.port}`],
+      async (tap) => {
+        const patient = ["--timeout", "60ms", "--retries", "30", "-m", "still", "-m", "there"];
+        await client("clients/udp_echo", tap, patient, ["still", "there"]);
+      },
+    );
+  });
+
+  const verify = async (server: RunningServer) => {
+    await client("clients/hmac_auth", server, ["--mutual", "-m", "it is me"], ["welcome", "it is me"], SECRET);
+    say("a guess is answered by silence");
+    const guess = { NETLAB_SECRET: "a guess" };
+    await failing("clients/hmac_auth", server, ["--mutual", "-m", "me too"], /^hmac_auth: prove who we are: .*/, guess);
+    await log(server, /closed: Cannot verify the client: wrong answer$/);
+  };
+  await scene("hmac_auth: who knows the secret is let in", "servers/hmac_auth", ["--mutual"], verify, SECRET);
+}
+
+if (import.meta.main) {
+  console.log("netlab: every line below comes from real programs that talk over real sockets on this machine.");
+  const began = performance.now();
+  try {
+    await tour();
+  } catch (thrown) {
+    const error = thrown instanceof SuppressedError ? thrown.suppressed : thrown; // not what came of it at the clean-up
+    console.error(`demo: this is not what the tour shows: ${error instanceof Error ? error.message : error}`);
+    Deno.exit(1);
+  }
+  console.log(`\nEverything was as shown, in ${((performance.now() - began) / 1000).toFixed(1)} s.`);
+}

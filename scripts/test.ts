@@ -1,0 +1,61 @@
+#!/usr/bin/env -S deno run --allow-run
+/**
+ * Runs the layers of the test suite, each with its own permissions, and ends with one line: `N passed, N failed, N skipped`.
+ *
+ * Run: `deno task test`, or some of the layers: `deno task test unit docs`.
+ * @module
+ */
+
+const END_TO_END = [
+  "--allow-net",
+  "--allow-read",
+  "--allow-write",
+  "--allow-run",
+  "--allow-env",
+  "--allow-sys=uid",
+  "--unstable-net",
+];
+const LAYERS: Record<string, readonly string[]> = {
+  // Without any permission: if these pass, lib/ does no I/O.
+  unit: ["tests/unit"],
+  docs: ["--doc", "lib", "mod.ts"],
+  e2e: [...END_TO_END, "tests/e2e"],
+  interop: [...END_TO_END, "tests/interop"],
+};
+const SUMMARY = /\| (\d+) passed .*?\| (\d+) failed(?: .*?\| (\d+) ignored)?/;
+
+/** Runs one layer, shows its output and resolves to what its last line counts. */
+async function runLayer(name: string, args: readonly string[]): Promise<{ counts: number[]; ok: boolean }> {
+  console.log(`\n== ${name}: deno test ${args.join(" ")}`);
+  const layer = new Deno.Command(Deno.execPath(), {
+    args: ["test", "--no-prompt", "--quiet", ...args],
+    env: { NO_COLOR: "1" },
+    stdout: "piped",
+  }).spawn();
+  let counts = [0, 0, 0];
+  for await (const text of layer.stdout.pipeThrough(new TextDecoderStream())) {
+    Deno.stdout.writeSync(new TextEncoder().encode(text));
+    const summary = SUMMARY.exec(text);
+    if (summary !== null) counts = summary.slice(1).map((count) => Number(count ?? 0));
+  }
+  return { counts, ok: (await layer.status).success };
+}
+
+if (import.meta.main) {
+  const names = Deno.args.length > 0 ? Deno.args : Object.keys(LAYERS);
+  const unknown = names.find((name) => !(name in LAYERS));
+  if (unknown !== undefined) {
+    console.error(`test: unknown layer ${unknown} (there are ${Object.keys(LAYERS).join(", ")})`);
+    Deno.exit(2);
+  }
+  const totals = [0, 0, 0];
+  let ok = true;
+  for (const name of names) {
+    const result = await runLayer(name, LAYERS[name]!);
+    result.counts.forEach((count, i) => totals[i]! += count);
+    if (!result.ok && result.counts[1] === 0) totals[1]!++; // it broke before it could count
+    ok &&= result.ok;
+  }
+  console.log(`\n${totals[0]} passed, ${totals[1]} failed, ${totals[2]} skipped`);
+  Deno.exit(ok ? 0 : 1);
+}

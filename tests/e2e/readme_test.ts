@@ -1,0 +1,58 @@
+import { type ProgramPath, PROGRAMS, runCommand } from "../../lib/programs.ts";
+import { assert, assertEquals, assertStringIncludes } from "../assert.ts";
+import { ROOT, run, runTool, startServer, testWith } from "../harness.ts";
+
+interface Row {
+  readonly path: ProgramPath;
+  readonly idea: string;
+  /** What "run it" shows. */
+  readonly command: string;
+  /** What "talk to it" shows, if anything. */
+  readonly talk: string;
+}
+
+const README = await Deno.readTextFile(`${ROOT}README.md`);
+const ROWS: Row[] = README.split("\n").filter((line) => line.startsWith("| [`")).map((line) => {
+  const [, script, idea, command, talk] = line.replaceAll("\\|", "\0").split("|").map((cell) =>
+    cell.trim().replaceAll("\0", "|")
+  );
+  const code = (cell: string) => /^`(.*)`$/.exec(cell)?.[1] ?? "";
+  return {
+    path: /`(.*)`/.exec(script!)![1] as ProgramPath,
+    idea: idea!.replaceAll("`", ""),
+    command: code(command!),
+    talk: code(talk!),
+  };
+});
+
+Deno.test("README: the table has every program, with its idea and its command", () => {
+  assertEquals(ROWS.map(({ path }) => path).toSorted(), Object.keys(PROGRAMS).toSorted() as ProgramPath[]);
+  for (const { path, idea, command } of ROWS) {
+    assertEquals(idea, PROGRAMS[path].idea);
+    assert(command === runCommand(path) || command.startsWith(`${runCommand(path)} `), command);
+  }
+});
+
+/** Servers that need more than themselves to answer. */
+const NEEDS_TARGET = ["servers/wiretap"];
+
+for (const { path, talk, command } of ROWS.filter(({ talk }) => talk.includes("hello"))) {
+  testWith(["nc"], `README: ${path} answers ${talk}`, async () => {
+    await using target = await startServer("servers/tcp_echo");
+    const args = command.slice(runCommand(path).length).trim().replace("127.0.0.1:9001", `127.0.0.1:${target.port}`);
+    await using server = await startServer(path, NEEDS_TARGET.includes(path) ? args.split(" ") : []);
+    const { code, stdout } = await runTool("sh", ["-c", talk.replace(`${PROGRAMS[path].port}`, `${server.port}`)]);
+    assertEquals(code, 0);
+    assertStringIncludes(stdout, "hello");
+  });
+}
+
+for (const { path, command } of ROWS.filter(({ command }) => command.includes(" -m "))) {
+  Deno.test(`README: ${command} gets its answer`, async () => {
+    await using server = await startServer(path.replace("clients/", "servers/") as ProgramPath);
+    const args = command.slice(runCommand(path).length).trim().split(" ");
+    const { code, stdout } = await run(path, [server.hostname, `${server.port}`, ...args]);
+    assertEquals(code, 0);
+    assertEquals(stdout.trimEnd().split("\n"), args.filter((arg) => arg !== "-m"));
+  });
+}

@@ -1,0 +1,84 @@
+/**
+ * What each program does with its counterpart, in one short exchange: run the same way from a checkout, from a URL and as
+ * one self-contained file.
+ * @module
+ */
+import type { ProgramPath } from "../lib/programs.ts";
+import { assertEquals } from "./assert.ts";
+import { run, type RunOptions, startServer } from "./harness.ts";
+
+/** How each of the programs is run. */
+export type Launcher = (path: ProgramPath) => RunOptions;
+
+/** One exchange. */
+export interface Exchange {
+  readonly server: ProgramPath;
+  readonly serverArgs?: readonly string[];
+  readonly client: ProgramPath;
+  readonly clientArgs: readonly string[];
+  readonly env?: Record<string, string>;
+  /** What the operator types at the server. */
+  readonly operator?: string;
+  /** A proxy on the way to the server, with its arguments. */
+  readonly proxy?: { readonly path: ProgramPath; readonly args: (server: string) => readonly string[] };
+  /** What the client prints. */
+  readonly stdout: string;
+}
+
+const echo = { clientArgs: ["-m", "hello"], stdout: "hello\n" } as const;
+const env = { NETLAB_SECRET: "correct horse battery staple" };
+
+/** Between them, every program. */
+export const EXCHANGES: readonly Exchange[] = [
+  { server: "servers/tcp_echo", client: "clients/tcp_echo", ...echo },
+  { server: "servers/thread_echo", serverArgs: ["--workers", "2"], client: "clients/tcp_echo", ...echo },
+  { server: "servers/selector_echo", client: "clients/tcp_echo", ...echo },
+  { server: "servers/udp_echo", client: "clients/udp_echo", ...echo },
+  {
+    server: "servers/framed_echo",
+    client: "clients/framed_echo",
+    clientArgs: ["-m", "one", "-m", "two"],
+    stdout: "one\ntwo\n",
+  },
+  {
+    server: "servers/hmac_auth",
+    serverArgs: ["--mutual"],
+    client: "clients/hmac_auth",
+    clientArgs: ["--mutual", "-m", "hello"],
+    env,
+    stdout: "welcome\nhello\n",
+  },
+  {
+    server: "servers/tcp_echo",
+    client: "clients/tcp_echo",
+    proxy: { path: "servers/wiretap", args: (server) => ["--to", server, "--split", "2"] },
+    ...echo,
+  },
+  ...(["chat", "udp_chat"] as const).map((name): Exchange => ({
+    server: `servers/${name}`,
+    client: `clients/${name}`,
+    clientArgs: ["-m", "hello"],
+    operator: "hello, client\n",
+    stdout: "hello, client\n",
+  })),
+];
+
+/** An exchange by its programs. */
+export function exchangeName({ server, client, proxy }: Exchange): string {
+  return [client, ...(proxy === undefined ? [] : [proxy.path]), server].join(" - ");
+}
+
+/** Runs an exchange; the server ends by SIGTERM, with exit code 0. */
+export async function exchange(launch: Launcher, { server, client, proxy, ...rest }: Exchange): Promise<void> {
+  const options = (path: ProgramPath) => {
+    const given = launch(path);
+    return { ...given, env: { ...given.env, ...rest.env } };
+  };
+  await using listening = await startServer(server, rest.serverArgs, options(server));
+  if (rest.operator !== undefined) await listening.type(rest.operator);
+  await using between = proxy &&
+    await startServer(proxy.path, proxy.args(`127.0.0.1:${listening.port}`), options(proxy.path));
+  const port = (between ?? listening).port;
+  const { code, stdout, stderr } = await run(client, ["127.0.0.1", `${port}`, ...rest.clientArgs], options(client));
+  assertEquals([code, stdout], [0, rest.stdout], stderr);
+}
