@@ -89,15 +89,15 @@ async function failing(
   show(stderr, [expected]);
 }
 
-/** Shows lines of the server's screen, one for each pattern. */
+/** Shows lines of a server's screen, one for each pattern. */
 async function screen(server: RunningServer, ...expected: RegExp[]): Promise<void> {
-  console.log("  the server's screen:");
+  console.log("  its screen:");
   for (const pattern of expected) show(await server.printed(pattern), [pattern]);
 }
 
 /** Shows a line of the server's log. */
 async function log(server: RunningServer, expected: RegExp): Promise<void> {
-  console.log("  the server's log:");
+  console.log("  its log:");
   show(await server.logged(expected), [expected]);
 }
 
@@ -162,6 +162,29 @@ async function tour(): Promise<void> {
       },
     );
   });
+
+  for (const name of ["chat", "udp_chat"] as const) {
+    await scene(`${name}: a client and an operator talk by turns`, `servers/${name}`, [], async (server) => {
+      say("the operator's terminal, here a pipe: one line to say, then q");
+      await server.type("hello, client\nq\n");
+      await client(`clients/${name}`, server, ["-m", "hello", "-m", "how are you"], ["hello, client"]);
+      await screen(server, from("hello"), from("how are you"));
+    });
+  }
+
+  await scene(
+    "wiretap: see the bytes of both directions, and break them",
+    "servers/tcp_echo",
+    ["-q"],
+    async (server) => {
+      const args = ["--to", `127.0.0.1:${server.port}`, "--split", "3"];
+      await serve("servers/wiretap", args, async (tap) => {
+        await client("clients/tcp_echo", tap, ["-m", "secret?"], ["secret?"]);
+        say("in clear on the wire, and cut to pieces of 3 bytes on its way:");
+        await screen(tap, /^\d\d:\d\d:\d\d\.\d{3} #1 -> 7 bytes at 0/, / 73 65 63 72 65 74 3f +\|secret\?\|$/);
+      });
+    },
+  );
 
   const verify = async (server: RunningServer) => {
     await client("clients/hmac_auth", server, ["--mutual", "-m", "it is me"], ["welcome", "it is me"], SECRET);

@@ -91,12 +91,19 @@ export function runServer<Options extends OptionTable>(
   );
 }
 
-/** The same for a server of datagrams, which has no connections to limit or to close. */
+/**
+ * The same for a server of datagrams. It takes the options of connections as well, so that all servers can be started alike,
+ * but has no connections to limit, close or log.
+ */
 export function runDatagramServer<Options extends OptionTable>(
   { path, options }: Omit<ServerProgram<Options>, "maxConnections">,
   main: (options: OptionValues<Options> & ListenOptions, context: ServerContext) => Promise<number | void>,
 ): Promise<never> {
-  const table = { ...listenOptions(PROGRAMS[path].port), ...options };
+  const unused = Object.entries(connectionOptions(MAX_CONNECTIONS)).map(([name, option]) => [
+    name,
+    { ...option, help: "of no effect: UDP has no connections" },
+  ]);
+  const table = { ...listenOptions(PROGRAMS[path].port), ...Object.fromEntries(unused), ...options };
   return runProgram({ path, options: table, positionals: {} }, async (values) => {
     const settings = values as unknown as OptionValues<Options> & ListenOptions;
     const log = new Log(programName(path), settings);

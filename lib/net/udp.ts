@@ -3,6 +3,7 @@
  * @module
  */
 import { formatAddress } from "../address.ts";
+import { ProtocolError } from "../errors.ts";
 import { attempt, AttemptError, isNetworkError, reason } from "./failure.ts";
 import type { Log } from "./log.ts";
 import { delay } from "./timing.ts";
@@ -42,8 +43,12 @@ export async function receiveDatagrams(
       await handle(datagram, peer);
     } catch (error) {
       if (signal.aborted) return;
-      const failed = isNetworkError(error) ? reason(error) : `a bug: ${error instanceof Error ? error.stack : error}`;
-      log.write("warn", peer === undefined ? `receive: ${failed}` : failed, peer && formatAddress(peer));
+      const name = peer && formatAddress(peer);
+      if (isNetworkError(error) || error instanceof ProtocolError) {
+        log.write("warn", reason(error), name);
+      } else {
+        log.write("error", `a bug: ${error instanceof Error ? error.stack : error}`, name);
+      }
       if (peer === undefined) await delay(FAILURE_DELAY_MS, signal);
     }
   }
@@ -116,7 +121,7 @@ export function bindUdp({ hostname, port }: Address): Deno.DatagramConn {
 function resolveUdp({ hostname, port }: Address): Promise<Deno.NetAddr> {
   return attempt(`find ${hostname}`, async () => {
     const host = hostname.replace(/^::ffff:(?=[\d.]+$)|^\[|\]$/gi, "");
-    if (/^[\d.]+$/.test(host)) return { transport: "udp", hostname: host, port };
+    if (/^\d+(\.\d+){3}$/.test(host)) return { transport: "udp", hostname: host, port };
     if (host.includes(":")) {
       return { transport: "udp", hostname: new URL(`udp://[${host}]`).hostname.slice(1, -1), port };
     }

@@ -137,7 +137,7 @@ const noIpv6 = whyNoIpv6();
 const skipped = noIpv6 === undefined ? "" : ` (skipped: no IPv6 here: ${noIpv6})`;
 Deno.test({ name: `udp_echo: -a ::1 is IPv6, -a :: both${skipped}`, ignore: noIpv6 !== undefined }, async () => {
   for (
-    const [listen, hosts] of [["::1", ["::1", "0::1", "[::1]"]], ["::", ["::1", "127.0.0.1", "localhost"]]] as const
+    const [listen, hosts] of [["::1", ["::1", "0::1", "[::1]"]], ["::", ["::1", "127.0.0.1", "127.1"]]] as const
   ) {
     await using server = await startServer(SERVER, ["-a", listen]);
     assertEquals(server.stdout.all[0], `listening on udp://[${listen}]:${server.port}`);
@@ -157,6 +157,14 @@ Deno.test("udp_echo: the client finds a server by its name", async () => {
   const unknown = await run(CLIENT, ["nobody.invalid", "-m", "hello"]);
   assertEquals([unknown.code, unknown.stdout], [1, ""]);
   assertMatch(unknown.stderr, /^udp_echo: find nobody\.invalid: [^\n]+\n$/);
+});
+
+Deno.test("udp_echo: outside a checkout and without --unstable-net, one line names the flag, exit code 1", async () => {
+  const permissions = ["--no-config", "--import-map=deno.json", "-N"];
+  const stderr = "udp_echo: open a UDP socket: Deno.listenDatagram is turned off (add the flag --unstable-net)\n";
+  for (const path of [SERVER, CLIENT] as const) {
+    assertEquals(await run(path, [], { permissions, stdin: "hello" }), { code: 1, stdout: "", stderr });
+  }
 });
 
 // --- The server ------------------------------------------------------------------------------------------------------
