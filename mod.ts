@@ -14,10 +14,16 @@
  */
 export * from "./lib/address.ts";
 export * from "./lib/bytes.ts";
+export * from "./lib/chat.ts";
 export * from "./lib/conversation.ts";
+export * from "./lib/datagram.ts";
+export * from "./lib/datagram_exchange.ts";
+export * from "./lib/datagram_probe.ts";
 export * from "./lib/errors.ts";
 export * from "./lib/framing.ts";
 export * from "./lib/hmac_auth.ts";
 export * from "./lib/receive_buffer.ts";
+export * from "./lib/sticky.ts";
+export * from "./lib/telnet.ts";
 export * from "./lib/text.ts";
 export * from "./lib/units.ts";

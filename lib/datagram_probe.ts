@@ -16,7 +16,9 @@ export type ProbeReply = "echo" | "duplicate" | "foreign";
 
 /** How many datagrams of how many bytes. */
 export interface ProbeOptions {
+  /** Datagrams to send. */
   readonly count: number;
+  /** Bytes of each, 0 to 65,507. */
   readonly size: number;
 }
 
