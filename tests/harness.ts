@@ -221,7 +221,14 @@ export function startTool(name: string, args: readonly string[]): RunningProgram
 /** Runs any other command to its end. */
 export async function runTool(name: string, args: readonly string[], stdin: string | Uint8Array = ""): Promise<Output> {
   return await finish(
-    new Deno.Command(name, { args: [...args], cwd: ROOT, stdin: "piped", stdout: "piped", stderr: "piped" }),
+    new Deno.Command(name, {
+      args: [...args],
+      cwd: ROOT,
+      env: { NO_COLOR: "1" },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }),
     stdin,
   );
 }
