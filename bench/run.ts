@@ -9,6 +9,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { reason } from "../lib/net/failure.ts";
 import { build } from "./contenders.ts";
 import { describeMachine } from "./machine.ts";
+import { executables } from "./parts/executables.ts";
 import { frames } from "./parts/frames.ts";
 import { idle } from "./parts/idle.ts";
 import { start } from "./parts/start.ts";
@@ -19,7 +20,9 @@ import { formatReport, formatTargets, type Report } from "./report.ts";
 
 const RESULTS = `${ROOT}bench/RESULTS.md`;
 const DEFAULT_ROUNDS = 5;
-const PARTS: Record<string, (rounds: number) => Promise<Report>> = { tcp, frames, idle, udp, start };
+const PARTS: Record<string, (rounds: number) => Promise<Report>> = { tcp, frames, idle, udp, start, executables };
+/** The parts that need no load generator. */
+const NO_LOADER = ["start", "executables"];
 const USAGE = `usage: deno task bench [${Object.keys(PARTS).join("|")} ...] [--rounds N] [--write]`;
 
 function refuse(why: string): never {
@@ -48,7 +51,7 @@ async function measure(parts: readonly string[], rounds: number): Promise<string
   const machine = await describeMachine();
   const reports: Report[] = [];
   for (const part of parts) {
-    if (canLoad || part === "start") reports.push(await PARTS[part]!(rounds));
+    if (canLoad || NO_LOADER.includes(part)) reports.push(await PARTS[part]!(rounds));
     else console.error(`${part} is left out: its load generator needs gcc, which is not installed`);
   }
   return [

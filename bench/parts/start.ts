@@ -40,7 +40,8 @@ export async function start(rounds: number): Promise<Report> {
   };
 }
 
-async function firstEcho({ command }: Contender): Promise<{ ms: number; residentKiB: number }> {
+/** Starts a TCP echo server and ends it when it has answered. */
+export async function firstEcho({ command }: Contender): Promise<{ ms: number; residentKiB: number }> {
   const started = performance.now();
   await using server = await Server.start(command);
   using connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });

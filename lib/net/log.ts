@@ -7,6 +7,8 @@ import { printable, printableRuns, Utf8Reader } from "../text.ts";
 /** How much of one message the screen shows, in bytes: a message without end must not flood it. */
 export const SCREEN_LIMIT = 1024;
 
+const NO_SCREEN = () => {};
+
 /** How loud a log is and how it looks. */
 export interface LogOptions {
   readonly quiet?: boolean;
@@ -48,7 +50,7 @@ export class Log {
    * cut by the end of a message comes with the next one, unless each message is `whole`: a frame or a datagram.
    */
   screen(peer: string, { whole = false }: { readonly whole?: boolean } = {}): (message: Uint8Array) => void {
-    if (this.#options.quiet) return () => {};
+    if (this.#options.quiet) return NO_SCREEN;
     const reader = new Utf8Reader();
     return (message) => {
       const text = showMessage(reader, message, whole);

@@ -10,6 +10,7 @@
  * - An operation cannot be taken back. What arrives after the interest in it has gone waits in the key for its return.
  * @module
  */
+import { delay } from "./timing.ts";
 
 /** A connection can be accepted. */
 export const EVENT_ACCEPT = 1;
@@ -19,13 +20,17 @@ export const EVENT_READ = 2;
 export const EVENT_WRITE = 4;
 
 /** The buffer of a connection that reads little, in bytes: 10,000 quiet ones must cost little. */
-export const MIN_BUFFER = 256;
+export const MIN_BUFFER = 128;
 /** The buffer of a connection that reads much, in bytes. */
 export const MAX_BUFFER = 64 * 1024;
 /** How much a buffer grows when a read fills it. */
 const GROWTH = 8;
 /** After so many reads in a row that {@linkcode MIN_BUFFER} would have held, it does. */
 const SMALL_READS = 16;
+/** Deno's runtime completes at most this many operations in one turn, and those that were begun last come first. */
+const TURN_BUDGET = 128;
+/** After so many full turns in a row the connections that are served may have kept others waiting. */
+const FULL_TURNS = 16;
 const NOTHING = new Uint8Array();
 
 /** What connections are accepted from: a `Deno.TcpListener`, for example. It resolves to null when no more will come. */
@@ -101,7 +106,12 @@ export class Selector<Data> {
   readonly #sources = new Set<Acceptor | Stream>();
   #due: Registration<Data>[] = []; // those that the next select() looks at
   #ready: Registration<Data>[] = [];
-  #wake: (() => void) | undefined; // ends the wait of select()
+  #fullTurns = 0; // in a row
+  #signal: AbortSignal | undefined; // of the select() that waits
+  #wake: (() => void) | undefined; // ends its wait
+  readonly #abort = (): void => {
+    if (this.#signal?.aborted) this.#wake?.();
+  };
   readonly #notify = (key: Registration<Data>): void => {
     this.#ready.push(key);
     this.#wake?.();
@@ -144,26 +154,38 @@ export class Selector<Data> {
    * aborted. What is not taken is reported again. One select() at a time.
    */
   async select({ timeout, signal }: SelectOptions = {}): Promise<SelectorKey<Data>[]> {
+    if (this.#fullTurns >= FULL_TURNS) await this.#pause();
     const due = this.#due;
     this.#due = [];
     for (const key of due) key.begin();
     if (this.#ready.length === 0 && !signal?.aborted) await this.#wait(timeout, signal);
     const ready = this.#ready;
     this.#ready = [];
-    for (const key of ready) this.#lookAt(key);
-    return ready.filter((key) => key.collect());
+    this.#fullTurns = ready.length >= TURN_BUDGET ? this.#fullTurns + 1 : 0;
+    for (const key of ready) {
+      key.collect();
+      this.#lookAt(key);
+    }
+    return ready;
   }
 
-  async #wait(timeout: number | undefined, signal: AbortSignal | undefined): Promise<void> {
-    const { promise, resolve: wake } = Promise.withResolvers<void>();
-    this.#wake = wake;
-    const timer = timeout === undefined ? undefined : setTimeout(wake, timeout);
-    const abort = () => wake();
-    signal?.addEventListener("abort", abort);
-    await promise;
-    this.#wake = undefined;
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", abort);
+  /** Begins nothing for a moment, so that the operations of others complete. */
+  async #pause(): Promise<void> {
+    this.#fullTurns = 0;
+    await delay(0);
+  }
+
+  #wait(timeout: number | undefined, signal: AbortSignal | undefined): Promise<void> {
+    this.#signal = signal;
+    signal?.addEventListener("abort", this.#abort); // the same one again and again: it is there once
+    const timer = timeout === undefined ? undefined : setTimeout(() => this.#wake?.(), timeout);
+    return new Promise((resolve) => {
+      this.#wake = () => {
+        this.#wake = undefined;
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   #lookAt(key: Registration<Data>): void {
@@ -241,11 +263,10 @@ class Registration<Data> implements SelectorKey<Data> {
     }
   }
 
-  /** Moves what has happened into `ready`; false if there is no more interest in it. */
-  collect(): boolean {
+  /** Moves what has happened, as far as there is still interest in it, into `ready`. */
+  collect(): void {
     this.ready = this.#happened & this.events;
     this.#happened = 0;
-    return this.ready !== 0;
   }
 
   /** Ends all interest. A connection that nobody can take any more is closed. */
@@ -261,7 +282,7 @@ class Registration<Data> implements SelectorKey<Data> {
       this.#arrived = await (this.source as Acceptor).accept();
       if (this.#released) this.#arrived?.close();
     } catch (error) {
-      this.#fail(error);
+      this.#failure = { error };
     }
     this.#receiving = false;
     this.#happen(EVENT_ACCEPT);
@@ -319,11 +340,6 @@ class Registration<Data> implements SelectorKey<Data> {
 
   #check(): void {
     if (this.#failure !== undefined) throw this.#failure.error;
-  }
-
-  #fail(error: unknown): void {
-    this.#failure = { error };
-    this.#happen(this.events);
   }
 
   #happen(events: number): void {

@@ -41,18 +41,15 @@ export class TcpConnection implements Connection {
   readonly peer: string;
   /** Why {@linkcode close} was called while the handler was at work. */
   closedBecause: string | undefined;
-  /** Resolves when {@linkcode close} is called: by the handler, or because it was idle or the server stops. */
-  readonly closed: Promise<void>;
-  readonly #resolveClosed: () => void;
   readonly #conn: Deno.TcpConn;
   #closed = false;
+  #closing: PromiseWithResolvers<void> | undefined; // made when somebody waits for it: 10,000 idle connections must cost little
   #operation: Operation = "read"; // what it waits in
   #used = true; // since the last elapse()
   #idle = 0; // ms, up to the last elapse()
 
   /** Takes over `conn` and turns Nagle's algorithm off: what is written leaves at once (RFC 1122 §4.2.3.4). */
   constructor(conn: Deno.TcpConn) {
-    ({ promise: this.closed, resolve: this.#resolveClosed } = Promise.withResolvers());
     this.#conn = conn;
     this.peer = formatAddress(conn.remoteAddr);
     try {
@@ -80,12 +77,19 @@ export class TcpConnection implements Connection {
     return this.#conn.closeWrite();
   }
 
+  /** Resolves when {@linkcode close} is called: by the handler, or because it was idle or the server stops. */
+  get closed(): Promise<void> {
+    this.#closing ??= Promise.withResolvers();
+    if (this.#closed) this.#closing.resolve();
+    return this.#closing.promise;
+  }
+
   close(reason?: string): void {
     if (this.#closed) return;
     this.#closed = true;
     this.closedBecause = reason;
     this.#conn.close();
-    this.#resolveClosed();
+    this.#closing?.resolve();
   }
 
   [Symbol.dispose](): void {
