@@ -73,8 +73,9 @@ async function compile(path: ProgramPath, output: string, target: string | undef
         `${path}.ts`,
       ],
       cwd: ROOT,
+      env: { NO_COLOR: "1" },
     }).output();
-    const log = new TextDecoder().decode(stderr);
+    const log = new TextDecoder().decode(stderr).replace(/\n+Stack backtrace:[^]*/, "");
     if (log.includes("Setting up base binary")) throw new NoRuntimeBaseError();
     if (!success) throw new Error(`deno compile ${path}.ts: ${log}`);
     return log;

@@ -6,9 +6,9 @@ import { LOADERS } from "../contenders.ts";
 import { load, type Server } from "../processes.ts";
 import type { Figures } from "./costs.ts";
 
-const WARMUP_S = 1.2;
+const WARMUP_S = 1;
 const SETTLE_S = 0.2;
-const MEASURED_S = 0.6;
+const MEASURED_S = 0.5;
 
 /** What a load consists of. */
 export interface TcpLoad {

@@ -8,7 +8,7 @@ import type { Report } from "../report.ts";
 import { inRounds } from "../rounds.ts";
 import { costs, type Figures } from "./costs.ts";
 
-const WARMUP_S = 1.2;
+const WARMUP_S = 1;
 const SETTLE_S = 0.2;
 const MEASURED_S = 0.5;
 const BYTES = [64, 1400];

@@ -124,7 +124,7 @@ Deno.test("a self-extracting program: first starts, damaged and missing caches",
 });
 
 Deno.test({
-  name: "a self-extracting program: a full cache folder is one clear line" +
+  name: "a self-extracting program: a full or read-only cache folder is one clear line" +
     (isRoot() ? "" : " (skipped: mounting a small file system needs root)"),
   ignore: !isRoot(),
   async fn() {
@@ -133,12 +133,15 @@ Deno.test({
     assertEquals((await compile(["servers/tcp_echo", "--format", "self-extracting", "--output", dist.path])).code, 0);
     assertEquals((await runTool("mount", ["-t", "tmpfs", "-o", "size=8m", "tmpfs", small.path])).code, 0);
     try {
-      const { code, stderr } = await run("servers/tcp_echo", ["--version"], {
-        ...launcher(dist, small)("servers/tcp_echo"),
-        env: { HOME: small.path, TMPDIR: small.path },
-      });
+      const version = (env: Record<string, string>) =>
+        run("servers/tcp_echo", ["--version"], { ...launcher(dist, small)("servers/tcp_echo"), env });
+      const { code, stderr } = await version({ HOME: small.path, TMPDIR: small.path });
       assertEquals(code, 1);
       assertMatch(stderr, /^tcp_echo: unpack into a cache folder: none can be written \(is the disk full\?.*\n$/);
+      assertEquals((await runTool("mount", ["-o", "remount,ro", small.path])).code, 0);
+      assertEquals((await version({ HOME: small.path, TMPDIR: small.path })).stderr, stderr);
+      await using other = new TestFolder();
+      assertEquals((await version({ HOME: small.path, TMPDIR: other.path })).code, 0, "there is another folder");
     } finally {
       await runTool("umount", [small.path]);
     }
@@ -190,6 +193,16 @@ Deno.test("deno compile onto a stand-in base (which does not run): each program 
       }
     });
   }
+});
+
+Deno.test("compile --target is passed through", async () => {
+  await using dist = new TestFolder();
+  const args = ["servers/tcp_echo", "--format", "denort", "--output", dist.path, "--target"];
+  const base = { DENORT_BIN: "/bin/true" };
+  assertEquals((await compile([...args, "aarch64-unknown-linux-gnu"], base)).code, 0);
+  const unknown = await compile([...args, "pdp11"], base);
+  assertEquals(unknown.code, 1);
+  assertStringIncludes(unknown.stderr, "invalid value 'pdp11' for '--target'");
 });
 
 Deno.test("compile: a wrong name is refused with the names that there are", async () => {
