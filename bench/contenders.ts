@@ -39,6 +39,7 @@ export const PEERS = {
     command: [PYTHON, "bench/peers/tcp_echo_threads.py"],
     needs: "python3",
   },
+  plain: { name: "Deno, plain loop", command: denoRun(["-N"], "bench/peers/tcp_echo_plain.ts") },
   udp: { name: "C recvfrom", command: [`${OUT}/udp_echo`], needs: "gcc" },
   singleWrite: { name: "one write a frame", command: denoRun(["-N"], "bench/peers/framed_echo_single_write.ts") },
 } satisfies Record<string, Contender>;

@@ -21,16 +21,21 @@ export const EVENT_WRITE = 4;
 
 /** The buffer of a connection that reads little, in bytes: 10,000 quiet ones must cost little. */
 export const MIN_BUFFER = 128;
+/** How many bytes are allocated at a time for such buffers. */
+const BLOCK = 32 * MIN_BUFFER;
 /** The buffer of a connection that reads much, in bytes. */
 export const MAX_BUFFER = 64 * 1024;
 /** How much a buffer grows when a read fills it. */
 const GROWTH = 8;
 /** After so many reads in a row that {@linkcode MIN_BUFFER} would have held, it does. */
 const SMALL_READS = 16;
-/** Deno's runtime completes at most this many operations in one turn, and those that were begun last come first. */
+/**
+ * The most operations that Deno's runtime completes in one turn. It then prefers those that were begun last: of 512 busy
+ * connections, the same 128 were served for up to half a second while the others waited.
+ */
 const TURN_BUDGET = 128;
-/** After so many full turns in a row the connections that are served may have kept others waiting. */
-const FULL_TURNS = 16;
+/** So many full turns in a row, and select() lets the others have theirs: they wait for at most some 40 ms. */
+const MAX_FULL_TURNS = 16;
 const NOTHING = new Uint8Array();
 
 /** What connections are accepted from: a `Deno.TcpListener`, for example. It resolves to null when no more will come. */
@@ -107,14 +112,20 @@ export class Selector<Data> {
   #due: Registration<Data>[] = []; // those that the next select() looks at
   #ready: Registration<Data>[] = [];
   #fullTurns = 0; // in a row
-  #signal: AbortSignal | undefined; // of the select() that waits
-  #wake: (() => void) | undefined; // ends its wait
+  #resolve: (() => void) | undefined; // ends the wait of select()
+  #timer: ReturnType<typeof setTimeout> | undefined; // of that wait
+  #signal: AbortSignal | undefined; // of that wait
+  readonly #wake = (): void => {
+    clearTimeout(this.#timer);
+    this.#resolve?.();
+    this.#resolve = undefined;
+  };
   readonly #abort = (): void => {
-    if (this.#signal?.aborted) this.#wake?.();
+    if (this.#signal?.aborted) this.#wake();
   };
   readonly #notify = (key: Registration<Data>): void => {
     this.#ready.push(key);
-    this.#wake?.();
+    if (this.#resolve !== undefined) this.#wake();
   };
 
   /**
@@ -150,11 +161,15 @@ export class Selector<Data> {
   }
 
   /**
-   * Waits until at least one key is ready and resolves to the ready ones; to none when the time is over or the signal
-   * aborted. What is not taken is reported again. One select() at a time.
+   * Waits until at least one key is ready and resolves to the ready ones; to none when the time is over, the signal aborted
+   * or the interest in what has happened is gone. What is not taken is reported again.
+   * @throws {TypeError} if another select() waits
    */
   async select({ timeout, signal }: SelectOptions = {}): Promise<SelectorKey<Data>[]> {
-    if (this.#fullTurns >= FULL_TURNS) await this.#pause();
+    if (this.#fullTurns >= MAX_FULL_TURNS) {
+      this.#fullTurns = 0;
+      await delay(0); // nothing is begun meanwhile
+    }
     const due = this.#due;
     this.#due = [];
     for (const key of due) key.begin();
@@ -162,30 +177,16 @@ export class Selector<Data> {
     const ready = this.#ready;
     this.#ready = [];
     this.#fullTurns = ready.length >= TURN_BUDGET ? this.#fullTurns + 1 : 0;
-    for (const key of ready) {
-      key.collect();
-      this.#lookAt(key);
-    }
-    return ready;
-  }
-
-  /** Begins nothing for a moment, so that the operations of others complete. */
-  async #pause(): Promise<void> {
-    this.#fullTurns = 0;
-    await delay(0);
+    for (const key of ready) this.#lookAt(key);
+    return ready.filter((key) => key.collect());
   }
 
   #wait(timeout: number | undefined, signal: AbortSignal | undefined): Promise<void> {
+    if (this.#resolve !== undefined) throw new TypeError("Cannot select: another select() waits");
     this.#signal = signal;
     signal?.addEventListener("abort", this.#abort); // the same one again and again: it is there once
-    const timer = timeout === undefined ? undefined : setTimeout(() => this.#wake?.(), timeout);
-    return new Promise((resolve) => {
-      this.#wake = () => {
-        this.#wake = undefined;
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+    if (timeout !== undefined) this.#timer = setTimeout(this.#wake, timeout);
+    return new Promise((resolve) => this.#resolve = resolve);
   }
 
   #lookAt(key: Registration<Data>): void {
@@ -198,6 +199,15 @@ export class Selector<Data> {
     if (key instanceof Registration && this.#sources.has(key.source)) return key;
     throw new TypeError("Cannot change the key: it is not registered");
   }
+}
+
+let block = NOTHING;
+/** A buffer of {@linkcode MIN_BUFFER} bytes, cut from a block: an ArrayBuffer of its own would cost more than its bytes. */
+function smallBuffer(): Uint8Array {
+  if (block.length === 0) block = new Uint8Array(BLOCK);
+  const buffer = block.subarray(0, MIN_BUFFER);
+  block = block.subarray(MIN_BUFFER);
+  return buffer;
 }
 
 /** A key as its selector sees it: at most one accept or read and at most one write are under way. */
@@ -223,7 +233,12 @@ class Registration<Data> implements SelectorKey<Data> {
   ) {}
 
   accept(): Deno.TcpConn | null {
-    return this.#take("accept") as Deno.TcpConn | null;
+    try {
+      return this.#take("accept") as Deno.TcpConn | null;
+    } finally {
+      if (this.#failure !== undefined) this.#receiving = false; // after a failed accept, the next one may succeed
+      this.#failure = undefined;
+    }
   }
 
   recv(): Uint8Array | null {
@@ -263,29 +278,28 @@ class Registration<Data> implements SelectorKey<Data> {
     }
   }
 
-  /** Moves what has happened, as far as there is still interest in it, into `ready`. */
-  collect(): void {
+  /** Moves what has happened into `ready`, as far as there is still interest in it; false if there is none. */
+  collect(): boolean {
     this.ready = this.#happened & this.events;
     this.#happened = 0;
+    return this.ready !== 0;
   }
 
   /** Ends all interest. A connection that nobody can take any more is closed. */
   release(): void {
     this.events = this.ready = 0;
     this.#released = true;
-    if (this.#arrived !== null && this.#arrived !== undefined && "close" in this.#arrived) this.#arrived.close();
+    if (this.#arrived && "close" in this.#arrived) this.#arrived.close();
   }
 
-  async #accept(): Promise<void> {
+  #accept(): void {
     this.#receiving = true;
-    try {
-      this.#arrived = await (this.source as Acceptor).accept();
-      if (this.#released) this.#arrived?.close();
-    } catch (error) {
-      this.#failure = { error };
-    }
-    this.#receiving = false;
-    this.#happen(EVENT_ACCEPT);
+    (this.source as Acceptor).accept().then((connection) => {
+      this.#receiving = false;
+      this.#arrived = connection;
+      if (this.#released) connection?.close();
+      this.#happen(EVENT_ACCEPT);
+    }, this.#hasFailed);
   }
 
   #read(): void {
@@ -312,7 +326,6 @@ class Registration<Data> implements SelectorKey<Data> {
   };
 
   readonly #hasFailed = (error: unknown): void => {
-    this.#receiving = this.#sending = false;
     this.#failure = { error };
     this.#happen(this.events);
   };
@@ -326,7 +339,9 @@ class Registration<Data> implements SelectorKey<Data> {
       : this.#smallReads >= SMALL_READS
       ? MIN_BUFFER
       : size;
-    if (next !== size || this.#unsent.buffer === this.#buffer.buffer) this.#buffer = new Uint8Array(next);
+    if (next !== size || this.#unsent.buffer === this.#buffer.buffer) {
+      this.#buffer = next === MIN_BUFFER ? smallBuffer() : new Uint8Array(next);
+    }
     return this.#buffer;
   }
 

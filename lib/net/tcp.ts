@@ -38,7 +38,6 @@ type Operation = "read" | "write";
 
 /** A TCP connection that knows how long it has been waiting, and why it was closed. */
 export class TcpConnection implements Connection {
-  readonly peer: string;
   /** Why {@linkcode close} was called while the handler was at work. */
   closedBecause: string | undefined;
   readonly #conn: Deno.TcpConn;
@@ -51,12 +50,15 @@ export class TcpConnection implements Connection {
   /** Takes over `conn` and turns Nagle's algorithm off: what is written leaves at once (RFC 1122 §4.2.3.4). */
   constructor(conn: Deno.TcpConn) {
     this.#conn = conn;
-    this.peer = formatAddress(conn.remoteAddr);
     try {
       conn.setNoDelay(true);
     } catch {
       // macOS: the peer has reset already; the first read or write tells
     }
+  }
+
+  get peer(): string {
+    return formatAddress(this.#conn.remoteAddr);
   }
 
   read(buffer: Uint8Array): Promise<number | null> {
