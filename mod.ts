@@ -13,16 +13,24 @@
  * @module
  */
 export * from "./lib/address.ts";
+export * from "./lib/aes.ts";
 export * from "./lib/bytes.ts";
 export * from "./lib/chat.ts";
+export * from "./lib/cms.ts";
 export * from "./lib/conversation.ts";
 export * from "./lib/datagram.ts";
 export * from "./lib/datagram_exchange.ts";
 export * from "./lib/datagram_probe.ts";
+export * from "./lib/der.ts";
+export * from "./lib/dh_groups.ts";
+export * from "./lib/diffie_hellman.ts";
+export * from "./lib/ed25519.ts";
 export * from "./lib/errors.ts";
 export * from "./lib/framing.ts";
+export * from "./lib/hkdf.ts";
 export * from "./lib/hmac_auth.ts";
 export * from "./lib/receive_buffer.ts";
+export * from "./lib/rsa.ts";
 export * from "./lib/sticky.ts";
 export * from "./lib/telnet.ts";
 export * from "./lib/text.ts";

@@ -112,6 +112,36 @@ export const PROGRAMS = {
     permissions: ["-N", "-R", "-E=NETLAB_SECRET"],
     example: "--secret-file secret.key -m hello",
   },
+  "servers/diffie_hellman": {
+    idea: "key exchange: both ends agree on a key in the open, then exchange encrypted messages",
+    port: 9005,
+    permissions: ["-N", "-R", "-W", "-E=NETLAB_PSK"],
+    example: "--anonymous insecure",
+  },
+  "clients/diffie_hellman": {
+    idea: "agrees on a key with the server, shows its fingerprint, sends encrypted messages",
+    port: 9005,
+    permissions: ["-N", "-R", "-W", "-E=NETLAB_PSK"],
+    example: "--anonymous insecure -m hello",
+  },
+  "servers/dh_mitm": {
+    idea: "the man in the middle of diffie_hellman: reads the anonymous mode, is caught in the others",
+    port: 9009,
+    permissions: ["-N"],
+    example: "--to 127.0.0.1:9005",
+  },
+  "servers/rsa": {
+    idea: "asymmetric encryption: hands out its public key, decrypts messages, signs the replies",
+    port: 9006,
+    permissions: ["-N", "-R", "-W", "-E=HOME,XDG_CONFIG_HOME"],
+    example: "--key rsa.pem",
+  },
+  "clients/rsa": {
+    idea: "encrypts messages with the server's public key, verifies the signed replies; files too",
+    port: 9006,
+    permissions: ["-N", "-R", "-W", "-E=HOME,XDG_CONFIG_HOME"],
+    example: "-m hello",
+  },
   "servers/wiretap": {
     idea: "a proxy that shows the bytes of both directions, searches and saves them, and breaks them on demand",
     port: 9009,

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S deno run -N -R --allow-run
+#!/usr/bin/env -S deno run -N -R -W --allow-run
 /**
  * The tour: starts every server on a free port, drives every client against it and prints what happens. Each line that it
  * shows is checked; it ends with exit code 1 at the first that differs.
@@ -16,6 +16,7 @@ type Expected = readonly (string | RegExp)[] | RegExp;
 /** Variables of a program's environment. */
 type Env = Record<string, string>;
 
+const PSK = { NETLAB_PSK: "pOWmtdvYxO2Ul3y0vLfSm2zCQbFVvqCdKkJb6m0m3hM=" };
 const SECRET = { NETLAB_SECRET: "correct horse battery staple" };
 
 /** Prints a line of comment. */
@@ -34,7 +35,7 @@ function show(text: string, expected: Expected): void {
 
 /** An argument as one would type it. */
 function quote(arg: string): string {
-  return /^[\w.,:%-]+$/.test(arg) ? arg : `'${printable(arg)}'`;
+  return /^[\w.,:%/-]+$/.test(arg) ? arg : `'${printable(arg)}'`;
 }
 
 /** Starts a server for as long as `act` takes, and shows how. */
@@ -104,6 +105,73 @@ async function log(server: RunningServer, expected: RegExp): Promise<void> {
 /** What a server prints for a message: the peer, then the text. */
 function from(text: string): RegExp {
   return new RegExp(`^127\\.0\\.0\\.1:\\d+ ${RegExp.escape(text)}$`);
+}
+
+/** Runs a client of diffie_hellman, shows what it prints, and gives the fingerprint of the key. */
+async function agree(server: RunningServer, args: readonly string[], env: Env = {}): Promise<string> {
+  const { code, stdout, stderr } = await ask("clients/diffie_hellman", server, [...args, "-m", "meet me at nine"], env);
+  if (code !== 0) throw new Error(`clients/diffie_hellman ended with ${code}: ${stderr}`);
+  show(stderr, /^(diffie_hellman: --anonymous: .*\n)?diffie_hellman: key fingerprint .*\n$/);
+  show(stdout, ["meet me at nine"]);
+  return /fingerprint .*/.exec(stderr)![0];
+}
+
+async function secrets(folder: string): Promise<void> {
+  const anonymous = ["--anonymous", "insecure"];
+  await scene(
+    "diffie_hellman: a key agreed on in the open",
+    "servers/diffie_hellman",
+    anonymous,
+    async (server) => {
+      const fingerprint = await agree(server, anonymous);
+      await screen(server, from(`key ${fingerprint}`), from("meet me at nine"));
+      say("both ends have the same fingerprint; with someone in between they do not, and he reads it all");
+      await serve("servers/dh_mitm", ["--to", `127.0.0.1:${server.port}`], async (mitm) => {
+        const fingerprint = await agree(mitm, anonymous);
+        await screen(
+          mitm,
+          from(`the client's key ${fingerprint}`),
+          / the server's key fingerprint /,
+          / client: meet me/,
+        );
+      });
+    },
+  );
+
+  const caught = async (server: RunningServer, args: readonly string[], env: Env = {}) => {
+    await agree(server, args, env);
+    say("someone in between is now noticed by both ends");
+    await serve("servers/dh_mitm", ["-q", "--to", `127.0.0.1:${server.port}`], async (mitm) => {
+      const expected = /^diffie_hellman: agree on a key: Cannot verify the server: /;
+      await failing("clients/diffie_hellman", mitm, [...args, "-m", "meet me at nine"], expected, env);
+    });
+    await log(server, /closed: Cannot verify the client: /);
+  };
+  const shared = (server: RunningServer) => caught(server, [], PSK);
+  await scene("diffie_hellman, with a shared key", "servers/diffie_hellman", [], shared, PSK);
+  const sign = (own: string, peer: string) => ["--sign", `${folder}/${own}.pem`, "--peer", `${folder}/${peer}.pem.pub`];
+  for (const name of ["alice", "bob"]) await run("clients/diffie_hellman", ["--sign", `${folder}/${name}.pem`]);
+  await scene(
+    "diffie_hellman, with signatures: each end has the other's public key",
+    "servers/diffie_hellman",
+    sign("alice", "bob"),
+    (server) => caught(server, sign("bob", "alice")),
+  );
+
+  await scene("rsa: a message for the server only", "servers/rsa", ["--key", `${folder}/rsa.pem`], async (server) => {
+    const pin = ["--pin", `${folder}/pinned.pub`];
+    await client("clients/rsa", server, [...pin, "-m", "meet me at ten"], ["received 14 bytes"]);
+    await screen(server, from("meet me at ten"));
+    say("the client has kept the server's key; another server, or someone in between, is refused from now on");
+    await serve("servers/rsa", ["--key", `${folder}/other.pem`], async (other) => {
+      await failing(
+        "clients/rsa",
+        other,
+        [...pin, "-m", "me too"],
+        /^rsa: verify the server: its key is not the one in /,
+      );
+    });
+  });
 }
 
 async function tour(): Promise<void> {
@@ -194,6 +262,13 @@ async function tour(): Promise<void> {
     await log(server, /closed: Cannot verify the client: wrong answer$/);
   };
   await scene("hmac_auth: who knows the secret is let in", "servers/hmac_auth", ["--mutual"], verify, SECRET);
+
+  const folder = await Deno.makeTempDir({ prefix: "netlab-" });
+  try {
+    await secrets(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 }
 
 if (import.meta.main) {

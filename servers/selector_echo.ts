@@ -22,6 +22,8 @@ interface Client {
   readonly connection: TcpConnection;
   readonly print: (message: Uint8Array) => void;
 }
+/** A client's key, or the door's: that has no data. */
+type Key = SelectorKey<Client | undefined>;
 
 /** Echoes for every client until `signal` is aborted and what is in flight has been echoed. */
 export async function serveEcho(
@@ -58,19 +60,19 @@ export async function serveEcho(
     selector.register(connection, EVENT_READ, { connection, print: log.screen(connection.peer) });
   }
 
-  function read(key: SelectorKey<Client | undefined>, client: Client): void {
+  function read(key: Key, client: Client): void {
     const message = key.recv();
-    if (message === null) return close(key, client); // nothing is left to send: it would have been sent before this read
+    if (message === null) return close(key, client); // all is echoed: the end is read after the last echo has left
     client.print(message);
     key.send(message);
     selector.modify(key, EVENT_WRITE); // and not EVENT_READ: who does not read the echo is not read from either
   }
 
-  function write(key: SelectorKey<Client | undefined>): void {
+  function write(key: Key): void {
     if (key.drained()) selector.modify(key, EVENT_READ);
   }
 
-  function close(key: SelectorKey<Client | undefined>, { connection }: Client, error?: unknown): void {
+  function close(key: Key, { connection }: Client, error?: unknown): void {
     selector.unregister(key);
     open.delete(connection);
     logEnd(connection, log, error);

@@ -49,6 +49,21 @@ export const EXCHANGES: readonly Exchange[] = [
     stdout: "welcome\nhello\n",
   },
   {
+    server: "servers/diffie_hellman",
+    serverArgs: ["--anonymous", "insecure"],
+    client: "clients/diffie_hellman",
+    clientArgs: ["--anonymous", "insecure", "-m", "hello"],
+    proxy: { path: "servers/dh_mitm", args: (server) => ["--to", server] },
+    stdout: "hello\n",
+  },
+  {
+    server: "servers/rsa",
+    serverArgs: ["--key", "rsa.pem"], // both in the folder where the programs are run
+    client: "clients/rsa",
+    clientArgs: ["--pin", "pinned.pub", "-m", "hello"],
+    stdout: "received 5 bytes\n",
+  },
+  {
     server: "servers/tcp_echo",
     client: "clients/tcp_echo",
     proxy: { path: "servers/wiretap", args: (server) => ["--to", server, "--split", "2"] },

@@ -8,6 +8,10 @@ import { attempt } from "./failure.ts";
 
 /** The variable that is read when there is no `--secret-file`. */
 const VARIABLE = "NETLAB_SECRET";
+/** The variable that is read when there is no `--psk-file`. */
+const PSK_VARIABLE = "NETLAB_PSK";
+/** Bytes of a pre-shared key: random ones, so that nobody can try them all. */
+const PSK_LENGTH = 32;
 
 /** The option of programs that share a secret. */
 export const SECRET_OPTIONS = {
@@ -18,29 +22,59 @@ export const SECRET_OPTIONS = {
   }),
 };
 
+/** The option of programs that share a key. */
+export const PSK_OPTIONS = {
+  pskFile: option({
+    value: "FILE",
+    parse: text,
+    help: `the pre-shared key, 32 bytes in base64, a file that only its owner can read; without it: $${PSK_VARIABLE}`,
+  }),
+};
+
 /**
  * The shared secret as bytes, without the line end of a text file.
  * @throws {UsageError} if there is none
  * @throws {AttemptError} if the file cannot be read, or by others too
  */
 export async function loadSecret(file: string | undefined): Promise<Uint8Array> {
-  const secret = file === undefined
-    ? Deno.env.get(VARIABLE) ?? ""
-    : await attempt(`read the secret from ${file}`, () =>
-      readPrivateFile(file), (error) =>
-      error instanceof NotPrivateError ? `chmod 600 ${file}` : undefined);
+  const secret = file === undefined ? Deno.env.get(VARIABLE) ?? "" : await readPrivateFile(file, "the secret");
   if (secret === "") {
     throw new UsageError("there is no secret", { hint: `--secret-file FILE, or ${VARIABLE} in the environment` });
   }
   return new TextEncoder().encode(secret);
 }
 
+/**
+ * The pre-shared key of 32 bytes; undefined if there is neither a file nor the variable.
+ * @throws {UsageError} if it is anything else than 32 bytes in base64
+ * @throws {AttemptError} if the file cannot be read, or by others too
+ */
+export async function loadPsk(file: string | undefined): Promise<Uint8Array | undefined> {
+  const given = file === undefined ? Deno.env.get(PSK_VARIABLE) : await readPrivateFile(file, "the pre-shared key");
+  if (given === undefined) return undefined;
+  const where = file ?? `$${PSK_VARIABLE}`;
+  const hint = "a new one: openssl rand -base64 32";
+  let psk: Uint8Array;
+  try {
+    psk = Uint8Array.fromBase64(given);
+  } catch {
+    throw new UsageError(`${where}: the pre-shared key is no base64`, { hint });
+  }
+  if (psk.length === PSK_LENGTH) return psk;
+  throw new UsageError(`${where}: the pre-shared key has ${psk.length} bytes, not ${PSK_LENGTH}`, { hint });
+}
+
 class NotPrivateError extends Error {}
 
-/** Reads a file that nobody but its owner may read. */
-async function readPrivateFile(path: string): Promise<string> {
-  const { isFile, mode } = await Deno.lstat(path);
-  if (!isFile) throw new Error("it is no plain file");
-  if (mode !== null && (mode & 0o077) !== 0) throw new NotPrivateError("others may read it");
-  return (await Deno.readTextFile(path)).replace(/\r?\n$/, "");
+/**
+ * Reads `what`, a text, from a file that nobody but its owner may read; without the last line end.
+ * @throws {AttemptError} if the file cannot be read, or by others too
+ */
+export async function readPrivateFile(path: string, what: string): Promise<string> {
+  return await attempt(`read ${what} from ${path}`, async () => {
+    const { isFile, mode } = await Deno.lstat(path);
+    if (!isFile) throw new Error("it is no plain file");
+    if (mode !== null && (mode & 0o077) !== 0) throw new NotPrivateError("others may read it");
+    return (await Deno.readTextFile(path)).replace(/\r?\n$/, "");
+  }, (error) => error instanceof NotPrivateError ? `chmod 600 ${path}` : undefined);
 }

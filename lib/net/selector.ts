@@ -135,8 +135,9 @@ export class Selector<Data> {
   register(source: Acceptor | Stream, events: number, data: Data): SelectorKey<Data> {
     if (this.#sources.has(source)) throw new TypeError("Cannot register: it is registered already");
     const key = new Registration(source, data, this.#notify);
+    key.watch(events);
     this.#sources.add(source);
-    this.modify(key, events);
+    this.#lookAt(key);
     return key;
   }
 
@@ -236,8 +237,7 @@ class Registration<Data> implements SelectorKey<Data> {
     try {
       return this.#take("accept") as Deno.TcpConn | null;
     } finally {
-      if (this.#failure !== undefined) this.#receiving = false; // after a failed accept, the next one may succeed
-      this.#failure = undefined;
+      this.#failure = undefined; // the next accept may succeed
     }
   }
 
@@ -299,7 +299,10 @@ class Registration<Data> implements SelectorKey<Data> {
       this.#arrived = connection;
       if (this.#released) connection?.close();
       this.#happen(EVENT_ACCEPT);
-    }, this.#hasFailed);
+    }, (error) => {
+      this.#receiving = false;
+      this.#hasFailed(error);
+    });
   }
 
   #read(): void {

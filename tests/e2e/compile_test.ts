@@ -2,18 +2,11 @@ import config from "../../deno.json" with { type: "json" };
 import { type Program, type ProgramPath, PROGRAMS } from "../../lib/programs.ts";
 import { executableName } from "../../scripts/compile.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
+import { TestFolder } from "../folder.ts";
 import { exchange, exchangeName, EXCHANGES } from "../exchanges.ts";
 import { type Output, ROOT, run, type RunOptions, runTool } from "../harness.ts";
 
 const PATHS = Object.keys(PROGRAMS) as ProgramPath[];
-
-/** A folder of a test, removed at its end. */
-class TestFolder implements AsyncDisposable {
-  readonly path = Deno.makeTempDirSync({ prefix: "netlab " }); // with a space, as people have them
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.path, { recursive: true });
-  }
-}
 
 async function compile(args: string[], env: Record<string, string> = {}): Promise<Output> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {

@@ -6,12 +6,22 @@ import config from "../../deno.json" with { type: "json" };
 import { programName, type ProgramPath, PROGRAMS, runCommand } from "../../lib/programs.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { programsIn, testEach } from "../each.ts";
+import { TestFolder } from "../folder.ts";
 import { inTime, type Output, run, type RunningServer, startServer } from "../harness.ts";
+
+/** Where the programs of these tests keep their keys. */
+const CONFIG = new TestFolder();
+Deno.test.afterAll(() => CONFIG[Symbol.asyncDispose]());
 
 /** What a program needs besides its permissions. */
 const NEEDS: Partial<Record<string, { args?: readonly string[]; env?: Record<string, string> }>> = {
   "servers/hmac_auth": { env: { NETLAB_SECRET: "secret of the tests" } },
   "clients/hmac_auth": { env: { NETLAB_SECRET: "secret of the tests" } },
+  "servers/diffie_hellman": { env: { NETLAB_PSK: new Uint8Array(32).toBase64() } },
+  "clients/diffie_hellman": { env: { NETLAB_PSK: new Uint8Array(32).toBase64() } },
+  "servers/dh_mitm": { args: ["--to", "127.0.0.1:9"] },
+  "servers/rsa": { env: { XDG_CONFIG_HOME: CONFIG.path } },
+  "clients/rsa": { env: { XDG_CONFIG_HOME: CONFIG.path } },
   "servers/wiretap": { args: ["--to", "127.0.0.1:9"] },
 };
 

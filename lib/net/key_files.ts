@@ -1,0 +1,109 @@
+/**
+ * Keys that are made once and kept: a private key in a file that only its owner can read, its public key beside it, and
+ * the public keys of others, pinned.
+ * @module
+ */
+import { UsageError } from "../errors.ts";
+import { attempt, AttemptError } from "./failure.ts";
+import { readPrivateFile } from "./secret.ts";
+
+/** Only the owner may read it. */
+const PRIVATE = 0o600;
+
+/**
+ * The place of a file in the user's folder for configuration: `$XDG_CONFIG_HOME/netlab`, or `~/.config/netlab`.
+ * @throws {UsageError} if there is no such folder; `option` is what can name the file instead
+ */
+export function configFile(name: string, option: string): string {
+  const home = Deno.env.get("HOME");
+  const folder = Deno.env.get("XDG_CONFIG_HOME") || (home && `${home}/.config`);
+  if (folder) return `${folder}/netlab/${name}`;
+  throw new UsageError(`there is no place to keep ${name}: $HOME is not set`, { hint: `name one: ${option} FILE` });
+}
+
+/** A private key in PEM, and the same public key. */
+export interface KeyPems {
+  readonly privatePem: string;
+  readonly publicPem: string;
+}
+
+/**
+ * The private key of a file, in PEM. Where there is none, `make` makes one, which is kept there (mode 0600), and its public
+ * key in `FILE.pub`; `made` is told. Of two programs that do so at the same time, one makes the key of both.
+ * @throws {AttemptError} if the file cannot be read or made, or can be read by others too
+ */
+export async function keepPrivateKey(
+  file: string,
+  { make, made }: { readonly make: () => KeyPems | Promise<KeyPems>; readonly made: () => void },
+): Promise<string> {
+  if (!await exists(file)) {
+    const { privatePem, publicPem } = await make();
+    await attempt(`keep a new key in ${file}`, async () => {
+      await makeFolder(file);
+      if (!await createWhole(file, privatePem, PRIVATE)) return;
+      await Deno.writeTextFile(`${file}.pub`, publicPem);
+      made();
+    });
+  }
+  return await readPrivateFile(file, "the private key");
+}
+
+/** The public key of a file, in PEM. */
+export function readPublicKey(file: string): Promise<string> {
+  return attempt(`read the public key from ${file}`, () => Deno.readTextFile(file));
+}
+
+/**
+ * Compares a peer's public key in PEM with the one that was met first: it is kept in `file`, and `first` is told when this
+ * is that time.
+ * @throws {AttemptError} if it is another
+ */
+export async function pinPublicKey(file: string, pem: string, first: () => void): Promise<void> {
+  if (!await exists(file)) {
+    await attempt(`keep the server's key in ${file}`, async () => {
+      await makeFolder(file);
+      if (await createWhole(file, pem)) first();
+    });
+  }
+  if (canonical(await readPublicKey(file)) === canonical(pem)) return;
+  throw new AttemptError(
+    "verify the server",
+    new Error(`its key is not the one in ${file}: it is another server, or someone in between`),
+    `if the server really has a new key: remove ${file}`,
+  );
+}
+
+/** Without what other programs add to the same key: line ends, and text around it. */
+function canonical(pem: string): string {
+  return /-----BEGIN PUBLIC KEY-----([^-]*)-----END/.exec(pem)?.[1]?.replace(/\s/g, "") ?? "";
+}
+
+async function exists(file: string): Promise<boolean> {
+  try {
+    await Deno.lstat(file);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+async function makeFolder(file: string): Promise<void> {
+  const end = file.lastIndexOf("/");
+  if (end > 0) await Deno.mkdir(file.slice(0, end), { recursive: true, mode: 0o700 });
+}
+
+/** Makes a file that is there with all of its content or not at all. Resolves to false if another one has come first. */
+async function createWhole(file: string, content: string, mode = 0o644): Promise<boolean> {
+  const temporary = `${file}.${crypto.randomUUID()}`;
+  await Deno.writeTextFile(temporary, content, { createNew: true, mode });
+  try {
+    await Deno.link(temporary, file);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return false;
+    throw error;
+  } finally {
+    await Deno.remove(temporary);
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * What Noise is made of, from node:crypto: X25519 (RFC 7748), AES-256-GCM (NIST SP 800-38D), ChaCha20-Poly1305 (RFC 8439),
+ * hashes and HMAC (RFC 2104).
+ * @module
+ */
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  diffieHellman,
+  generateKeyPairSync,
+  type KeyObject,
+} from "node:crypto";
+import { concat } from "@std/bytes";
+import { AuthenticationError } from "./errors.ts";
+
+const TAG_LENGTH = 16;
+/** A raw X25519 key in PKCS #8 and in SubjectPublicKeyInfo (RFC 8410 §4, §7): this, then the 32 bytes. */
+const PKCS8_PREFIX = Uint8Array.fromHex("302e020100300506032b656e04220420");
+const SPKI_PREFIX = Uint8Array.fromHex("302a300506032b656e032100");
+
+/** A key pair; the private key stays inside the runtime's key object. */
+export interface X25519KeyPair {
+  readonly privateKey: KeyObject;
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array;
+}
+
+/** X25519. */
+export const x25519 = {
+  /** A new random key pair. */
+  generate(): X25519KeyPair {
+    const { privateKey, publicKey } = generateKeyPairSync("x25519");
+    return { privateKey, publicKey: rawPublicKey(publicKey) };
+  },
+
+  /** The key pair of a raw private key of 32 bytes. */
+  fromPrivate(bytes: Uint8Array): X25519KeyPair {
+    const der = concat([PKCS8_PREFIX, bytes]) as Uint8Array as never;
+    const privateKey = createPrivateKey({ key: der, format: "der", type: "pkcs8" });
+    return { privateKey, publicKey: rawPublicKey(createPublicKey(privateKey)) };
+  },
+
+  /** The shared secret of 32 bytes; undefined if the public key is one of small order, which makes it all zeros. */
+  sharedSecret({ privateKey }: X25519KeyPair, remote: Uint8Array): Uint8Array | undefined {
+    const der = concat([SPKI_PREFIX, remote]) as Uint8Array as never;
+    const publicKey = createPublicKey({ key: der, format: "der", type: "spki" });
+    try {
+      const secret = new Uint8Array(diffieHellman({ privateKey, publicKey }));
+      return secret.some((byte) => byte !== 0) ? secret : undefined;
+    } catch {
+      return undefined; // the runtime refuses it by itself
+    }
+  },
+};
+
+function rawPublicKey(key: KeyObject): Uint8Array {
+  return new Uint8Array(key.export({ format: "der", type: "spki" }) as unknown as Uint8Array).slice(SPKI_PREFIX.length);
+}
+
+/** Authenticated encryption with a key of 32 bytes and a counter as nonce, never used twice with one key. */
+export interface Aead {
+  /** `ciphertext || tag (16 bytes)`. */
+  seal(key: Uint8Array, counter: number | bigint, associatedData: Uint8Array, plaintext: Uint8Array): Uint8Array;
+  /** @throws {AuthenticationError} if it was not sealed so */
+  open(key: Uint8Array, counter: number, associatedData: Uint8Array, sealed: Uint8Array): Uint8Array;
+}
+
+/** The AEAD of a Noise cipher name (§12.3, §12.4). */
+export function makeAead(name: string): Aead {
+  const littleEndian = name === "ChaChaPoly";
+  const algorithm = (littleEndian ? "chacha20-poly1305" : "aes-256-gcm") as "aes-256-gcm";
+  const nonceOf = (counter: number | bigint) => {
+    const nonce = new Uint8Array(12);
+    new DataView(nonce.buffer).setBigUint64(4, BigInt(counter), littleEndian);
+    return nonce;
+  };
+  const options = { authTagLength: TAG_LENGTH };
+  return {
+    seal(key, counter, associatedData, plaintext) {
+      const cipher = createCipheriv(algorithm, key, nonceOf(counter), options);
+      cipher.setAAD(associatedData);
+      return concat(
+        [cipher.update(plaintext), cipher.final(), cipher.getAuthTag()].map((part) => new Uint8Array(part)),
+      );
+    },
+    open(key, counter, associatedData, sealed) {
+      if (sealed.length < TAG_LENGTH) throw new AuthenticationError("Cannot decrypt: the tag is missing");
+      const decipher = createDecipheriv(algorithm, key, nonceOf(counter), options);
+      decipher.setAAD(associatedData);
+      decipher.setAuthTag(sealed.subarray(-TAG_LENGTH));
+      const plaintext = new Uint8Array(decipher.update(sealed.subarray(0, -TAG_LENGTH)));
+      try {
+        decipher.final();
+      } catch (cause) {
+        throw new AuthenticationError("Cannot decrypt: the tag is wrong", { cause });
+      }
+      return plaintext;
+    },
+  };
+}
+
+/** A hash with its HMAC. */
+export interface Hash {
+  /** Bytes of a digest. */
+  readonly length: number;
+  digest(bytes: Uint8Array): Uint8Array;
+  hmac(key: Uint8Array, bytes: Uint8Array): Uint8Array;
+}
+
+const HASHES: Record<string, [algorithm: string, length: number]> = {
+  SHA256: ["sha256", 32],
+  SHA512: ["sha512", 64],
+  BLAKE2s: ["blake2s256", 32],
+  BLAKE2b: ["blake2b512", 64],
+};
+
+/** The hash of a Noise hash name (§12.5 to §12.8). */
+export function makeHash(name: string): Hash {
+  const [algorithm, length] = HASHES[name]!;
+  return {
+    length,
+    digest: (bytes) => new Uint8Array(createHash(algorithm).update(bytes).digest()),
+    hmac: (key, bytes) => new Uint8Array(createHmac(algorithm, key).update(bytes).digest()),
+  };
+}
