@@ -6,14 +6,7 @@
  * Run: `deno run -N servers/selector_echo.ts --port 9001`. Talk to it: `nc 127.0.0.1 9001`, or clients/tcp_echo.ts.
  * @module
  */
-import {
-  EVENT_ACCEPT,
-  EVENT_READ,
-  EVENT_WRITE,
-  type SelectOptions,
-  Selector,
-  type SelectorKey,
-} from "../lib/net/selector.ts";
+import { EVENT_ACCEPT, EVENT_READ, EVENT_WRITE, Selector, type SelectorKey } from "../lib/net/selector.ts";
 import { runServer } from "../lib/net/server.ts";
 import { acceptNext, closeIdle, drain, logEnd, type ServeTcpOptions, TcpConnection } from "../lib/net/tcp.ts";
 
@@ -34,9 +27,9 @@ export async function serveEcho(
   const door = selector.register({ accept: () => acceptNext(listener, log) }, EVENT_ACCEPT, undefined);
   const open = new Set<TcpConnection>();
 
-  /** One turn of the loop: waits until something can be done and does it. */
-  async function turn(options?: SelectOptions): Promise<void> {
-    for (const key of await selector.select(options)) {
+  /** Does the little that each of the ready connections needs. */
+  function serve(ready: readonly Key[]): void {
+    for (const key of ready) {
       const client = key.data;
       if (client === undefined) {
         accept();
@@ -82,13 +75,13 @@ export async function serveEcho(
   const idleTimer = closeIdle(open, idleTimeout);
   while (!signal.aborted) {
     selector.modify(door, open.size < maxConnections ? EVENT_ACCEPT : 0); // without interest, clients wait in the backlog
-    await turn({ signal });
+    serve(await selector.select({ signal }));
   }
   clearInterval(idleTimer);
   selector.unregister(door);
   listener.close();
   const finish = async () => {
-    while (open.size > 0) await turn();
+    while (open.size > 0) serve(await selector.select());
   };
   await drain(open, finish(), log);
 }
