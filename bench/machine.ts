@@ -4,6 +4,9 @@
  */
 import { isInstalled, outputOf, PINNED } from "./processes.ts";
 
+/** Of the CPU times in /proc: USER_HZ, the same on every Linux that Deno runs on. */
+const TICKS_PER_SECOND = 100;
+
 /** The machine and the versions, one line each. */
 export async function describeMachine(): Promise<string> {
   const cpuinfo = await Deno.readTextFile("/proc/cpuinfo");
@@ -12,9 +15,29 @@ export async function describeMachine(): Promise<string> {
   const versions = [`Deno ${Deno.version.deno}`, `V8 ${Deno.version.v8}`, ...["gcc", "python3"].map(versionOf)];
   return [
     `- ${model}, ${navigator.hardwareConcurrency} CPUs: ${pinning}`,
-    `- Linux ${Deno.osRelease()}; load average before the run: ${Deno.loadavg()[0]!.toFixed(2)}`,
+    `- Linux ${Deno.osRelease()}`,
     `- ${versions.join(", ")}`,
   ].join("\n");
+}
+
+/** Watches how much CPU time others take; what it returns ends the watch and says so. */
+export async function watchOthers(): Promise<() => Promise<string>> {
+  const began = performance.now();
+  const before = await foreignTicks();
+  return async () => {
+    const seconds = (await foreignTicks() - before) / TICKS_PER_SECOND;
+    const share = 1000 * seconds / (performance.now() - began);
+    return `- other processes and the hypervisor took ${Math.max(0, 100 * share).toFixed(0)} % of a CPU during the run`;
+  };
+}
+
+/** CPU time since the start of the system that neither this process nor its ended children took. */
+async function foreignTicks(): Promise<number> {
+  const numbers = async (path: string, skip: RegExp) =>
+    (await Deno.readTextFile(path)).replace(skip, "").split(/\s+/).map(Number);
+  const [user, nice, system, , , , , steal] = await numbers("/proc/stat", /^cpu +/);
+  const ours = (await numbers("/proc/self/stat", /^.*\) /s)).slice(11, 15); // user and system, then those of children
+  return user! + nice! + system! + steal! - ours.reduce((sum, ticks) => sum + ticks, 0);
 }
 
 function versionOf(tool: string): string {

@@ -8,7 +8,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { reason } from "../lib/net/failure.ts";
 import { build } from "./contenders.ts";
-import { describeMachine } from "./machine.ts";
+import { describeMachine, watchOthers } from "./machine.ts";
 import { executables } from "./parts/executables.ts";
 import { frames } from "./parts/frames.ts";
 import { idle } from "./parts/idle.ts";
@@ -49,6 +49,7 @@ async function measure(parts: readonly string[], rounds: number): Promise<string
   const canLoad = isInstalled("gcc");
   if (canLoad) await build();
   const machine = await describeMachine();
+  const othersTook = await watchOthers();
   const reports: Report[] = [];
   for (const part of parts) {
     if (canLoad || NO_LOADER.includes(part)) reports.push(await PARTS[part]!(rounds));
@@ -57,7 +58,7 @@ async function measure(parts: readonly string[], rounds: number): Promise<string
   return [
     "# Results",
     `\`deno task ${["bench", ...Deno.args].join(" ")}\` on ${new Date().toISOString().slice(0, 10)}, ${rounds} rounds:`,
-    machine,
+    `${machine}\n${await othersTook()}`,
     formatTargets(reports.flatMap(({ targets }) => targets)),
     ...reports.map(formatReport),
   ].join("\n\n");

@@ -352,7 +352,7 @@ class Registration<Data> implements SelectorKey<Data> {
     this.#check();
     const arrived = this.#arrived;
     if (arrived === undefined) throw new TypeError(`Cannot ${what}: nothing has arrived`);
-    if (arrived !== null) this.#arrived = undefined; // the end stays
+    this.#arrived = undefined;
     return arrived;
   }
 

@@ -60,6 +60,19 @@ Deno.test("selector_echo: who sends much and reads late gets every byte in order
   assert(reply.every((byte, i) => byte === message[i]), "it has changed");
 });
 
+Deno.test("selector_echo --max-connections 2: of 6 clients four wait, each until another leaves", async () => {
+  await using server = await startServer(SERVER, ["-q", "--max-connections", "2"]);
+  const clients = await Promise.all(Array.from({ length: 6 }, () => connect(server)));
+  let present = 0;
+  await Promise.all(clients.map(async (client, i) => {
+    await assertEcho(client, pattern(1, i));
+    assert(++present <= 2, "a third one is served");
+    for (let round = 0; round < 20; round++) await assertEcho(client, pattern(100, i));
+    present--;
+    client.close();
+  }));
+});
+
 Deno.test("selector_echo: what was sent before the half-close comes back, then the end", async () => {
   await using server = await startServer(SERVER, ["-q"]);
   using connection = await connect(server);

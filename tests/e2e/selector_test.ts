@@ -10,6 +10,7 @@ import {
   type Stream,
 } from "../../lib/net/selector.ts";
 import { readFull, writeAll } from "../../lib/net/tcp.ts";
+import { delay } from "../../lib/net/timing.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
 import { inTime } from "../harness.ts";
 
@@ -111,17 +112,32 @@ Deno.test("Selector.modify and unregister: refuse a key that is not registered h
   assertThrows(() => selector.unregister(key), TypeError, "not registered");
 });
 
-Deno.test("Selector.modify: what arrives after the interest has gone waits for its return", async () => {
+Deno.test("Selector.modify: what arrives after the interest has gone waits for its return and wakes nobody", async () => {
+  const selector = new Selector<void>();
+  const [stream, other] = [new HeldStream(), new HeldStream()];
+  const [key, otherKey] = [stream, other].map((source) => selector.register(source, EVENT_READ));
+  await assertQuiet(selector);
+  selector.modify(key!, 0);
+  const selected = selector.select();
+  stream.bring(encodeText("late"));
+  await delay(0);
+  other.bring(encodeText("first"));
+  assertEquals((await selected).map((key) => decodeText(key.recv()!)), ["first"]);
+  selector.unregister(otherKey!);
+  selector.modify(key!, EVENT_READ);
+  assertEquals(decodeText((await selectOne(selector)).recv()!), "late");
+  assertEquals(stream.buffers.length, 1);
+});
+
+Deno.test("Selector.modify: what has happened is no event when the interest goes before the next select()", async () => {
   const selector = new Selector<void>();
   const stream = new HeldStream();
   const key = selector.register(stream, EVENT_READ);
   await assertQuiet(selector);
+  stream.bring(encodeText("hello"));
+  await delay(0);
   selector.modify(key, 0);
-  stream.bring(encodeText("late"));
   await assertQuiet(selector);
-  selector.modify(key, EVENT_READ);
-  assertEquals(decodeText((await selectOne(selector)).recv()!), "late");
-  assertEquals(stream.buffers.length, 1);
 });
 
 Deno.test("Selector.unregister: what a pending read brings is no event, and its failure no error", async () => {
@@ -182,19 +198,32 @@ Deno.test("Selector.select: an abort ends its wait, and only that of the call th
   const stream = new HeldStream();
   selector.register(stream, EVENT_READ);
   const [first, second] = [new AbortController(), new AbortController()];
-  const { signal } = first;
-  const selected = selector.select({ signal });
+  const aborted = selector.select({ signal: first.signal });
   first.abort();
-  assertEquals(await inTime(selected, "the end of the wait"), []);
-  assertEquals(await inTime(selector.select({ signal }), "a call with an aborted signal"), []);
+  assertEquals(await inTime(aborted, "the end of the wait"), []);
+  assertEquals(await inTime(selector.select({ signal: first.signal }), "a call with an aborted signal"), []);
+  const served = selector.select({ signal: second.signal });
   stream.bring(encodeText("hello"));
-  (await selectOne(selector)).recv();
-  const ended = selector.select({ signal: second.signal });
-  stream.bring(encodeText("hello"));
-  assertEquals((await ended).length, 1);
-  const timed = selector.select({ timeout: 5 });
+  for (const key of await served) key.recv();
+  const undisturbed = selector.select();
   second.abort();
-  assertEquals((await timed).map((key) => decodeText(key.recv()!)), ["hello"]);
+  await delay(0);
+  stream.bring(encodeText("again"));
+  assertEquals((await undisturbed).map((key) => decodeText(key.recv()!)), ["again"]);
+});
+
+Deno.test("Selector.select: the time-out of a call that found somebody does not end a later one", async () => {
+  const selector = new Selector<void>();
+  const stream = new HeldStream();
+  selector.register(stream, EVENT_READ);
+  const timeout = 5;
+  const first = selector.select({ timeout });
+  stream.bring(encodeText("hello"));
+  for (const key of await first) key.recv();
+  const second = selector.select();
+  await delay(2 * timeout);
+  stream.bring(encodeText("again"));
+  assertEquals((await second).map((key) => decodeText(key.recv()!)), ["again"]);
 });
 
 Deno.test("Selector.select: refuses to wait twice at the same time", async () => {
@@ -325,6 +354,9 @@ Deno.test("SelectorKey.send: goes on where a write has stopped, as long as there
   key.send(encodeText("hello"));
   assertThrows(() => key.send(encodeText("too early")), TypeError, "Cannot send: 5 bytes have not left yet");
   await assertQuiet(selector);
+  selector.modify(key, EVENT_WRITE);
+  await assertQuiet(selector);
+  assertEquals(stream.written, ["hello"]);
   stream.takeAway(2);
   assert(!(await selectOne(selector)).drained());
   selector.modify(key, 0);
