@@ -30,11 +30,11 @@ const GROWTH = 8;
 /** After so many reads in a row that {@linkcode MIN_BUFFER} would have held, it does. */
 const SMALL_READS = 16;
 /**
- * The most operations that Deno's runtime completes in one turn. It then prefers those that were begun last: of 512 busy
- * connections, the same 128 were served for up to half a second while the others waited.
+ * The most operations that Deno's runtime completes in one turn. What has just arrived it prefers to what had to wait: of
+ * 512 busy connections the same 128 were served, and the others waited for half a second.
  */
 const TURN_BUDGET = 128;
-/** So many full turns in a row, and select() lets the others have theirs: they wait for at most some 40 ms. */
+/** After so many full turns in a row select() begins nothing for a moment: the others then wait for at most some 80 ms. */
 const MAX_FULL_TURNS = 16;
 const NOTHING = new Uint8Array();
 
@@ -169,7 +169,7 @@ export class Selector<Data> {
   async select({ timeout, signal }: SelectOptions = {}): Promise<SelectorKey<Data>[]> {
     if (this.#fullTurns >= MAX_FULL_TURNS) {
       this.#fullTurns = 0;
-      await delay(0); // nothing is begun meanwhile
+      await delay(0);
     }
     const due = this.#due;
     this.#due = [];
