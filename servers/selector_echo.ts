@@ -48,9 +48,10 @@ export async function serveEcho(
     const conn = door.accept();
     if (conn === null) return; // the listener is closed
     const connection = new TcpConnection(conn);
-    log.write("debug", "connected", connection.peer);
+    const { peer } = connection;
+    log.write("debug", "connected", peer);
     open.add(connection);
-    selector.register(connection, EVENT_READ, { connection, print: log.screen(connection.peer) });
+    selector.register(connection, EVENT_READ, { connection, print: log.screen(peer) });
   }
 
   function read(key: Key, client: Client): void {
