@@ -35,9 +35,14 @@ export async function watchOthers(): Promise<() => Promise<string>> {
 async function foreignTicks(): Promise<number> {
   const numbers = async (path: string, skip: RegExp) =>
     (await Deno.readTextFile(path)).replace(skip, "").split(/\s+/).map(Number);
-  const [user, nice, system, , , , , steal] = await numbers("/proc/stat", /^cpu +/);
+  const [user, nice, system, _idle, _waiting, ...interruptsAndStolen] = (await numbers("/proc/stat", /^cpu +/)).slice(
+    0,
+    8,
+  );
   const ours = (await numbers("/proc/self/stat", /^.*\) /s)).slice(11, 15); // user and system, then those of children
-  return user! + nice! + system! + steal! - ours.reduce((sum, ticks) => sum + ticks, 0);
+  // A process is charged for the interrupts that it is interrupted by, and on a loopback these are the network's work.
+  const sum = (ticks: readonly number[]) => ticks.reduce((total, count) => total + count, 0);
+  return sum([user!, nice!, system!, ...interruptsAndStolen]) - sum(ours);
 }
 
 function versionOf(tool: string): string {
