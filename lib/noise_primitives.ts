@@ -24,28 +24,36 @@ const SPKI_PREFIX = Uint8Array.fromHex("302a300506032b656e032100");
 
 /** A key pair; the private key stays inside the runtime's key object. */
 export interface X25519KeyPair {
+  /** A handle: the runtime has the bytes. */
   readonly privateKey: KeyObject;
   /** 32 bytes. */
   readonly publicKey: Uint8Array;
 }
 
-/** X25519. */
-export const x25519 = {
+/** Key agreement on Curve25519 (RFC 7748 §6.1). */
+export interface KeyAgreement {
   /** A new random key pair. */
-  generate(): X25519KeyPair {
+  generate(): X25519KeyPair;
+  /** The key pair of a raw private key of 32 bytes. */
+  fromPrivate(bytes: Uint8Array): X25519KeyPair;
+  /** The shared secret of 32 bytes; undefined if the public key is one of small order, which makes it all zeros. */
+  sharedSecret(keyPair: X25519KeyPair, remote: Uint8Array): Uint8Array | undefined;
+}
+
+/** X25519. */
+export const x25519: KeyAgreement = {
+  generate() {
     const { privateKey, publicKey } = generateKeyPairSync("x25519");
     return { privateKey, publicKey: rawPublicKey(publicKey) };
   },
 
-  /** The key pair of a raw private key of 32 bytes. */
-  fromPrivate(bytes: Uint8Array): X25519KeyPair {
+  fromPrivate(bytes) {
     const der = concat([PKCS8_PREFIX, bytes]) as Uint8Array as never;
     const privateKey = createPrivateKey({ key: der, format: "der", type: "pkcs8" });
     return { privateKey, publicKey: rawPublicKey(createPublicKey(privateKey)) };
   },
 
-  /** The shared secret of 32 bytes; undefined if the public key is one of small order, which makes it all zeros. */
-  sharedSecret({ privateKey }: X25519KeyPair, remote: Uint8Array): Uint8Array | undefined {
+  sharedSecret({ privateKey }, remote) {
     const der = concat([SPKI_PREFIX, remote]) as Uint8Array as never;
     const publicKey = createPublicKey({ key: der, format: "der", type: "spki" });
     try {
@@ -57,7 +65,8 @@ export const x25519 = {
   },
 };
 
-function rawPublicKey(key: KeyObject): Uint8Array {
+/** The 32 bytes of a public key. */
+export function rawPublicKey(key: KeyObject): Uint8Array {
   return new Uint8Array(key.export({ format: "der", type: "spki" }) as unknown as Uint8Array).slice(SPKI_PREFIX.length);
 }
 
@@ -65,7 +74,10 @@ function rawPublicKey(key: KeyObject): Uint8Array {
 export interface Aead {
   /** `ciphertext || tag (16 bytes)`. */
   seal(key: Uint8Array, counter: number | bigint, associatedData: Uint8Array, plaintext: Uint8Array): Uint8Array;
-  /** @throws {AuthenticationError} if it was not sealed so */
+  /**
+   * The plaintext.
+   * @throws {AuthenticationError} if it was not sealed so
+   */
   open(key: Uint8Array, counter: number, associatedData: Uint8Array, sealed: Uint8Array): Uint8Array;
 }
 
@@ -107,7 +119,9 @@ export function makeAead(name: string): Aead {
 export interface Hash {
   /** Bytes of a digest. */
   readonly length: number;
+  /** The digest of bytes. */
   digest(bytes: Uint8Array): Uint8Array;
+  /** Their HMAC under a key. */
   hmac(key: Uint8Array, bytes: Uint8Array): Uint8Array;
 }
 

@@ -9,7 +9,11 @@ import { ROOT } from "./harness.ts";
 export const VECTORS = Deno.env.get("NETLAB_VECTORS") ?? `${ROOT}../shared/vectors`;
 
 /** A test that needs vector files. */
-export function testWithVectors(files: readonly string[], name: string, fn: (...contents: unknown[]) => void): void {
+export function testWithVectors(
+  files: readonly string[],
+  name: string,
+  fn: (...contents: unknown[]) => void | Promise<void>,
+): void {
   const missing = files.filter((file) => !exists(`${VECTORS}/${file}`));
   const reason = missing.length === 0 ? "" : ` (skipped: no ${missing.join(", ")}; NETLAB_VECTORS names their folder)`;
   Deno.test({
