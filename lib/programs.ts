@@ -8,10 +8,12 @@
 export interface Program {
   /** The exercise, as one line. */
   readonly idea: string;
-  /** Its default port. */
+  /** Its default port; 0: it talks to nobody. */
   readonly port: number;
   /** The flags of `deno run` that it needs, and no others. */
   readonly permissions: readonly string[];
+  /** Those that it needs with `--secure`, if it has that. Its executable has them. */
+  readonly secure?: readonly string[];
   /** Arguments of a working example. */
   readonly example: string;
   /** Whether it uses `Deno.listenDatagram` or `reusePort`: run from a URL, without this deno.json, it then also needs `--unstable-net`. */
@@ -19,6 +21,9 @@ export interface Program {
   /** The module of its Workers, without `.ts`: part of its executable. */
   readonly worker?: string;
 }
+
+/** What a secure channel needs besides the network: keys in files, and where these are. */
+const KEYS = ["-R", "-W", "-E=HOME,XDG_CONFIG_HOME,NETLAB_PSK"];
 
 /** Every program by its path without `.ts`. */
 export const PROGRAMS = {
@@ -78,12 +83,14 @@ export const PROGRAMS = {
     idea: "operator and client talk by turns; q ends the talk, and the next client follows",
     port: 9003,
     permissions: ["-N"],
+    secure: ["-N", ...KEYS],
     example: "--port 9003",
   },
   "clients/chat": {
     idea: "sends a line, waits for the answer, and so on, from a terminal or a pipe",
     port: 9003,
     permissions: ["-N"],
+    secure: ["-N", ...KEYS],
     example: "-m hello",
   },
   "servers/udp_chat": {
@@ -142,12 +149,31 @@ export const PROGRAMS = {
     permissions: ["-N", "-R", "-W", "-E=HOME,XDG_CONFIG_HOME"],
     example: "-m hello",
   },
+  "servers/secure_echo": {
+    idea:
+      "echo inside a secure channel: DH key exchange, then AES messages that nobody reads, changes or cuts unnoticed",
+    port: 9007,
+    permissions: ["-N", ...KEYS],
+    example: "--allow-any-client",
+  },
+  "clients/secure_echo": {
+    idea: "makes sure whom it talks to, then sends messages inside the channel and prints what comes back",
+    port: 9007,
+    permissions: ["-N", ...KEYS],
+    example: "--trust accept-new -m hello",
+  },
   "servers/wiretap": {
     idea: "a proxy that shows the bytes of both directions, searches and saves them, and breaks them on demand",
     port: 9009,
     permissions: ["-N"],
     example: "--to 127.0.0.1:9001 --delay 50ms --split 3",
     unstableNet: true,
+  },
+  "clients/keys": {
+    idea: "the keys of secure channels: makes one, shows its public half and its fingerprint",
+    port: 0,
+    permissions: ["-R", "-W", "-E=HOME,XDG_CONFIG_HOME"],
+    example: "new",
   },
 } satisfies Record<string, Program>;
 
@@ -167,6 +193,8 @@ export function programName(path: ProgramPath): string {
  * assertEquals(runCommand("servers/tcp_echo"), "deno run -N servers/tcp_echo.ts");
  * ```
  */
-export function runCommand(path: ProgramPath): string {
-  return `deno run ${PROGRAMS[path].permissions.join(" ")} ${path}.ts`;
+export function runCommand(path: ProgramPath, { secure = false }: { readonly secure?: boolean } = {}): string {
+  const program: Program = PROGRAMS[path];
+  const permissions = (secure ? program.secure : undefined) ?? program.permissions;
+  return `deno run ${permissions.join(" ")} ${path}.ts`;
 }

@@ -73,7 +73,7 @@ async function loadIdentity(
   const pem = await keepPrivateKey(file, {
     make: () => {
       const made = Ed25519Identity.generate();
-      return { privatePem: made.toPem(), publicPem: made.publicPem() };
+      return { privatePem: made.toPem(), publicText: made.publicPem() };
     },
     made: () => say(`made a key: ${file}; give ${file}.pub to the other end`),
   });

@@ -34,7 +34,7 @@ const OPTIONS = {
 async function loadKey(file: string, made: () => void): Promise<RsaPrivateKey> {
   const make = async () => {
     const key = await RsaPrivateKey.generate();
-    return { privatePem: key.toPem(), publicPem: key.publicKey.toPem() };
+    return { privatePem: key.toPem(), publicText: key.publicKey.toPem() };
   };
   const pem = await keepPrivateKey(file, { make, made });
   return await attempt(`use ${file}`, () => RsaPrivateKey.parse(pem));

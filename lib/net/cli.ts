@@ -237,7 +237,8 @@ export function explain(
     return { line: error.message, hint: error.hint ?? `see ${runCommand(path)} --help`, exitCode: EXIT.usage };
   }
   const cause = error instanceof AttemptError ? error.cause : error;
-  const denied = cause instanceof Deno.errors.NotCapable ? `try: ${runCommand(path)}` : undefined;
+  const secure = Deno.args.includes("--secure");
+  const denied = cause instanceof Deno.errors.NotCapable ? `try: ${runCommand(path, { secure })}` : undefined;
   const hint = error instanceof AttemptError ? error.hint : undefined;
   return { line: reason(error), hint: hint ?? denied, exitCode: EXIT.failed };
 }

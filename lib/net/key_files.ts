@@ -21,10 +21,10 @@ export function configFile(name: string, option: string): string {
   throw new UsageError(`there is no place to keep ${name}: $HOME is not set`, { hint: `name one: ${option} FILE` });
 }
 
-/** A private key in PEM, and the same public key. */
-export interface KeyPems {
+/** A private key in PEM, and the text of the file with its public key. */
+export interface KeyTexts {
   readonly privatePem: string;
-  readonly publicPem: string;
+  readonly publicText: string;
 }
 
 /**
@@ -34,18 +34,24 @@ export interface KeyPems {
  */
 export async function keepPrivateKey(
   file: string,
-  { make, made }: { readonly make: () => KeyPems | Promise<KeyPems>; readonly made: () => void },
+  { make, made }: { readonly make: () => KeyTexts | Promise<KeyTexts>; readonly made: () => void },
 ): Promise<string> {
-  if (!await exists(file)) {
-    const { privatePem, publicPem } = await make();
-    await attempt(`keep a new key in ${file}`, async () => {
-      await makeFolder(file);
-      if (!await createWhole(file, privatePem, PRIVATE)) return;
-      await Deno.writeTextFile(`${file}.pub`, publicPem);
-      made();
-    });
-  }
+  if (!await exists(file) && await createPrivateKey(file, await make())) made();
   return await readPrivateFile(file, "the private key");
+}
+
+/**
+ * Keeps a new private key in `file` (mode 0600) and its public key in `FILE.pub`. Resolves to false, and changes nothing,
+ * if the file is there already.
+ * @throws {AttemptError} if they cannot be written
+ */
+export function createPrivateKey(file: string, { privatePem, publicText }: KeyTexts): Promise<boolean> {
+  return attempt(`keep a new key in ${file}`, async () => {
+    await makeFolder(file);
+    if (!await createWhole(file, privatePem, PRIVATE)) return false;
+    await Deno.writeTextFile(`${file}.pub`, publicText);
+    return true;
+  });
 }
 
 /** The public key of a file, in PEM. */
@@ -88,15 +94,15 @@ async function exists(file: string): Promise<boolean> {
   }
 }
 
-async function makeFolder(file: string): Promise<void> {
+/** Makes the folder of a file, for its owner alone. */
+export async function makeFolder(file: string): Promise<void> {
   const end = file.lastIndexOf("/");
   if (end > 0) await Deno.mkdir(file.slice(0, end), { recursive: true, mode: 0o700 });
 }
 
 /** Makes a file that is there with all of its content or not at all. Resolves to false if another one has come first. */
 async function createWhole(file: string, content: string, mode = 0o644): Promise<boolean> {
-  const temporary = `${file}.${crypto.randomUUID()}`;
-  await Deno.writeTextFile(temporary, content, { createNew: true, mode });
+  const temporary = await writeBeside(file, content, mode);
   try {
     await Deno.link(temporary, file);
     return true;
@@ -106,4 +112,13 @@ async function createWhole(file: string, content: string, mode = 0o644): Promise
   } finally {
     await Deno.remove(temporary);
   }
+}
+
+/** Writes a new file beside `file`, down to the disk, so that it can then take that name. */
+export async function writeBeside(file: string, content: string, mode = PRIVATE): Promise<string> {
+  const temporary = `${file}.${crypto.randomUUID()}`;
+  await Deno.writeTextFile(temporary, content, { createNew: true, mode });
+  using written = await Deno.open(temporary, { write: true });
+  await written.sync();
+  return temporary;
 }

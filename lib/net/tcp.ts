@@ -37,11 +37,14 @@ export interface Connection extends Disposable {
 type Operation = "read" | "write";
 
 /** A TCP connection that knows how long it has been waiting, and why it was closed. */
-export class TcpConnection implements Connection {
+export class TcpConnection implements Connection, AsyncDisposable {
   /** Why {@linkcode close} was called while the handler was at work. */
   closedBecause: string | undefined;
+  /** What is still said when {@linkcode close} is called, in a short time: the end of a secure channel. Never rejects. */
+  farewell: (() => Promise<void>) | undefined;
   readonly #conn: Deno.TcpConn;
-  #closed = false;
+  #closed = false; // or about to be: the farewell is under way
+  #ended = false;
   #closing: PromiseWithResolvers<void> | undefined; // made when somebody waits for it: 10,000 idle connections must cost little
   #operation: Operation = "read"; // what it waits in
   #used = true; // since the last elapse()
@@ -79,10 +82,10 @@ export class TcpConnection implements Connection {
     return this.#conn.closeWrite();
   }
 
-  /** Resolves when {@linkcode close} is called: by the handler, or because it was idle or the server stops. */
+  /** Resolves when it has been closed: by the handler, or because it was idle or the server stops. */
   get closed(): Promise<void> {
     this.#closing ??= Promise.withResolvers();
-    if (this.#closed) this.#closing.resolve();
+    if (this.#ended) this.#closing.resolve();
     return this.#closing.promise;
   }
 
@@ -90,12 +93,23 @@ export class TcpConnection implements Connection {
     if (this.#closed) return;
     this.#closed = true;
     this.closedBecause = reason;
+    if (this.farewell === undefined) this.#end();
+    else this.farewell().then(() => this.#end());
+  }
+
+  #end(): void {
+    this.#ended = true;
     this.#conn.close();
     this.#closing?.resolve();
   }
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    return this.closed;
   }
 
   /** Counts anew how long it waits. */
