@@ -12,6 +12,7 @@ import { describeMachine, watchOthers } from "./machine.ts";
 import { executables } from "./parts/executables.ts";
 import { frames } from "./parts/frames.ts";
 import { idle } from "./parts/idle.ts";
+import { secure } from "./parts/secure.ts";
 import { start } from "./parts/start.ts";
 import { tcp } from "./parts/tcp.ts";
 import { udp } from "./parts/udp.ts";
@@ -20,9 +21,17 @@ import { formatReport, formatTargets, type Report } from "./report.ts";
 
 const RESULTS = `${ROOT}bench/RESULTS.md`;
 const DEFAULT_ROUNDS = 5;
-const PARTS: Record<string, (rounds: number) => Promise<Report>> = { tcp, frames, idle, udp, start, executables };
+const PARTS: Record<string, (rounds: number) => Promise<Report>> = {
+  tcp,
+  frames,
+  idle,
+  udp,
+  secure,
+  start,
+  executables,
+};
 /** The parts that need no load generator. */
-const NO_LOADER = ["start", "executables"];
+const NO_LOADER = ["secure", "start", "executables"];
 const USAGE = `usage: deno task bench [${Object.keys(PARTS).join("|")} ...] [--rounds N] [--write]`;
 
 function refuse(why: string): never {

@@ -1,7 +1,8 @@
 #!/usr/bin/env -S deno run -R -W -E --allow-run
 /**
  * Makes one self-contained file of each program: by `deno compile`, or, where the runtime that it needs cannot be downloaded,
- * as a self-extracting executable. A server keeps its name, a client becomes `NAME-client`.
+ * as a self-extracting executable. A server keeps its name, a client that talks
+ * to one becomes `NAME-client`.
  *
  * Run: `deno task compile`, or for some programs: `deno task compile tcp_echo clients/udp_echo --format self-extracting`.
  * @module
@@ -43,7 +44,8 @@ class NoRuntimeBaseError extends Error {
 
 /** The name of a program's executable. */
 export function executableName(path: ProgramPath): string {
-  return path.startsWith("clients/") ? `${programName(path)}-client` : programName(path);
+  const isClient = path.startsWith("clients/") && PROGRAMS[path].port !== 0;
+  return isClient ? `${programName(path)}-client` : programName(path);
 }
 
 /** The programs that a name of the command line means. */
@@ -57,7 +59,7 @@ function select(name: string): ProgramPath[] {
 
 /** `deno compile` of one program with exactly its permissions. Resolves to what it says. */
 async function compile(path: ProgramPath, output: string, target: string | undefined): Promise<string> {
-  const { permissions, worker }: Program = PROGRAMS[path];
+  const { permissions, secure = permissions, worker }: Program = PROGRAMS[path];
   // Without those imports, and without the lock file that names them: versions are exact in the import map, and
   // the type check that ran before has compared the packages with the lock.
   const imports = Object.entries(config.imports).filter(([name]) => !TOOL_IMPORTS.includes(name));
@@ -67,7 +69,7 @@ async function compile(path: ProgramPath, output: string, target: string | undef
     const { success, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [
         "compile",
-        ...["--config", pruned, "--no-lock", "--no-prompt", "--output", output, ...permissions],
+        ...["--config", pruned, "--no-lock", "--no-prompt", "--output", output, ...secure],
         ...(worker === undefined ? [] : ["--include", `${worker}.ts`]),
         ...(target === undefined ? [] : ["--target", target]),
         `${path}.ts`,

@@ -23,7 +23,7 @@ let runtime: Part | undefined;
 export async function selfExtracting(
   name: string,
   path: string,
-  { permissions, worker, unstableNet }: Program,
+  { permissions, secure = permissions, worker, unstableNet }: Program,
   root: string,
 ): Promise<Uint8Array> {
   runtime ??= await makePart("$runtime", await Deno.readFile(Deno.execPath()));
@@ -37,7 +37,7 @@ export async function selfExtracting(
     VERSION: config.version,
     PROGRAM: `${name}-${(await sha256(parts.map(({ sha256 }) => sha256).join())).slice(0, 16)}`,
     RUNTIME: `deno-${runtime.sha256.slice(0, 16)}`,
-    FLAGS: [...(unstableNet ? ["--unstable-net"] : []), ...permissions].join(" "),
+    FLAGS: [...(unstableNet ? ["--unstable-net"] : []), ...secure].join(" "),
   };
   const template = await Deno.readTextFile(new URL("launcher.sh", import.meta.url));
   const launcher = fill(template, values, [...parts, runtime]);

@@ -20,7 +20,7 @@ const LAYERS: Record<string, readonly string[]> = {
   unit: ["tests/unit"],
   docs: ["--doc", "lib", "mod.ts"],
   e2e: [...END_TO_END, "tests/e2e"],
-  interop: [...END_TO_END, "tests/interop"],
+  interop: [...END_TO_END, "--allow-ffi", "tests/interop"],
 };
 const SUMMARY = /\| (\d+) passed .*?\| (\d+) failed(?: .*?\| (\d+) ignored)?/;
 

@@ -4,14 +4,19 @@
  * ends the talk on either side; then the next client, who has waited in the backlog, has its turn.
  *
  * Run: `deno run -N servers/chat.ts`. Talk to it: clients/chat.ts, nc or telnet. Protocol: docs/protocols/chat.md.
+ * In secret, with keys in files: `deno run -N -R -W -E=HOME,XDG_CONFIG_HOME,NETLAB_PSK servers/chat.ts --secure`.
  * @module
  */
 import { Chat, type ChatOptions, Operator, RAW_OPTION } from "../lib/net/chat.ts";
 import { integer, option } from "../lib/net/cli.ts";
+import { optionalSecurity } from "../lib/net/optional_secure.ts";
+import { OPTIONAL_SECURE_SERVER_OPTIONS } from "../lib/net/secure_options.ts";
 import { runServer } from "../lib/net/server.ts";
 import { type Connection, serveTcp, writeAll } from "../lib/net/tcp.ts";
 import { withDeadline } from "../lib/net/timing.ts";
 
+/** What is spoken inside the secure channel, at both ends. */
+export const APPLICATION = "chat/1";
 /** The most that one read takes, in bytes. */
 const READ_SIZE = 64 * 1024;
 /** How long the other side may take to close after our goodbye, in ms. */
@@ -43,6 +48,7 @@ export async function talkOver(connection: Connection, options: Omit<ChatOptions
 if (import.meta.main) {
   const options = {
     ...RAW_OPTION,
+    ...OPTIONAL_SECURE_SERVER_OPTIONS,
     maxConnections: option({
       value: "N",
       parse: integer(1, 1),
@@ -51,6 +57,7 @@ if (import.meta.main) {
     }),
   };
   await runServer({ path: "servers/chat", options }, async (options, context) => {
+    const secure = await optionalSecurity(options, { application: APPLICATION, log: context.log });
     const listener = Deno.listen({ hostname: options.host, port: options.port });
     context.listening(listener.addr);
     using operator = await Operator.open(context);
@@ -61,6 +68,6 @@ if (import.meta.main) {
         operator.wait();
       }
     };
-    await serveTcp(listener, talk, { ...options, ...context, signal: operator.signal });
+    await serveTcp(listener, secure(talk), { ...options, ...context, signal: operator.signal });
   });
 }

@@ -64,6 +64,14 @@ export const EXCHANGES: readonly Exchange[] = [
     stdout: "received 5 bytes\n",
   },
   {
+    server: "servers/secure_echo",
+    serverArgs: ["--pattern", "NNpsk0"],
+    client: "clients/secure_echo",
+    clientArgs: ["--pattern", "NNpsk0", "-m", "hello"],
+    env: { NETLAB_PSK: new Uint8Array(32).fill(7).toBase64() },
+    stdout: "hello\n",
+  },
+  {
     server: "servers/tcp_echo",
     client: "clients/tcp_echo",
     proxy: { path: "servers/wiretap", args: (server) => ["--to", server, "--split", "2"] },

@@ -52,8 +52,8 @@ Deno.test("compile --format self-extracting: every program is one file that need
   for (const path of PATHS) {
     await t.step(`${executableName(path)} starts with exactly its permissions`, async () => {
       const { stdout } = await runTool("head", ["-c", "4000", `${dist.path}/${executableName(path)}`]);
-      const { permissions, unstableNet }: Program = PROGRAMS[path];
-      const flags = [...(unstableNet ? ["--unstable-net"] : []), ...permissions].join(" ");
+      const { permissions, secure = permissions, unstableNet }: Program = PROGRAMS[path];
+      const flags = [...(unstableNet ? ["--unstable-net"] : []), ...secure].join(" ");
       assertStringIncludes(stdout, `--no-npm \\\n  ${flags} "$cache/$program/main.js" "$@"\n`);
     });
   }

@@ -22,6 +22,8 @@ const NEEDS: Partial<Record<string, { args?: readonly string[]; env?: Record<str
   "servers/dh_mitm": { args: ["--to", "127.0.0.1:9"] },
   "servers/rsa": { env: { XDG_CONFIG_HOME: CONFIG.path } },
   "clients/rsa": { env: { XDG_CONFIG_HOME: CONFIG.path } },
+  "servers/secure_echo": { args: ["--allow-any-client"], env: { XDG_CONFIG_HOME: CONFIG.path } },
+  "clients/secure_echo": { args: ["--pattern", "NNpsk0"], env: { NETLAB_PSK: new Uint8Array(32).toBase64() } },
   "servers/wiretap": { args: ["--to", "127.0.0.1:9"] },
 };
 
@@ -51,8 +53,10 @@ function isStream({ path }: Subject): boolean {
 }
 
 const SERVERS = programsIn("servers").map((path) => new Subject(path));
-const CLIENTS = programsIn("clients").map((path) => new Subject(path));
-const ALL = [...SERVERS, ...CLIENTS];
+const CLIENTS = programsIn("clients").filter((path) => PROGRAMS[path].port !== 0).map((path) => new Subject(path));
+const TALKERS = [...SERVERS, ...CLIENTS];
+const OFFLINE = programsIn("clients").filter((path) => PROGRAMS[path].port === 0).map((path) => new Subject(path));
+const ALL = [...TALKERS, ...OFFLINE];
 
 /** Asserts that a program ended with `code`, nothing on stdout and one line on stderr, and returns that line. */
 function assertOneLine({ path }: Subject, code: number, output: Output): string {
@@ -128,19 +132,23 @@ const WRONG_USAGE: Record<string, [string[], string][]> = {
 };
 
 testEach(ALL, "every program: wrong usage is one line that says what is right, exit code 2", async (program) => {
-  const kinds = CLIENTS.includes(program) ? ["any", "client"] : ["any", "server"];
+  const kinds = CLIENTS.includes(program) ? ["any", "client"] : SERVERS.includes(program) ? ["any", "server"] : ["any"];
   for (const [args, message] of kinds.flatMap((kind) => WRONG_USAGE[kind]!)) {
     assertStringIncludes(assertOneLine(program, 2, await program.run(args)), message);
   }
 });
 
-testEach(ALL, "every program: a missing permission is one line that names the flag, exit code 1", async (program) => {
-  const permissions = PROGRAMS[program.path].permissions.filter((flag) => flag !== "-N");
-  const args = SERVERS.includes(program) ? ["--port", "0"] : ["-m", "hello"];
-  const line = assertOneLine(program, 1, await program.run(args, permissions));
-  assertStringIncludes(line, "--allow-net");
-  assertStringIncludes(line, `try: ${runCommand(program.path)}`);
-});
+testEach(
+  TALKERS,
+  "every program with a port: a missing permission is one line that names the flag, exit code 1",
+  async (program) => {
+    const permissions = PROGRAMS[program.path].permissions.filter((flag) => flag !== "-N");
+    const args = SERVERS.includes(program) ? ["--port", "0"] : ["-m", "hello"];
+    const line = assertOneLine(program, 1, await program.run(args, permissions));
+    assertStringIncludes(line, "--allow-net");
+    assertStringIncludes(line, `try: ${runCommand(program.path)}`);
+  },
+);
 
 testEach(ALL, "every program: --debug adds the stack trace of what went wrong", async (program) => {
   const { stderr } = await program.run(["--debug", "--nope"]);

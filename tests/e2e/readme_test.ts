@@ -1,5 +1,6 @@
 import { type ProgramPath, PROGRAMS, runCommand } from "../../lib/programs.ts";
 import { assert, assertEquals, assertStringIncludes } from "../assert.ts";
+import { TestFolder } from "../folder.ts";
 import { ROOT, run, runTool, startServer, testWith } from "../harness.ts";
 
 interface Row {
@@ -47,12 +48,21 @@ for (const { path, talk, command } of ROWS.filter(({ talk }) => talk.includes("h
   });
 }
 
+/** What follows the script's name in its command. */
+function argumentsOf(path: ProgramPath, command: string): string[] {
+  return command.slice(runCommand(path).length).split(" ").filter((arg) => arg !== "");
+}
+
 for (const { path, command } of ROWS.filter(({ command }) => command.includes(" -m "))) {
   Deno.test(`README: ${command} gets its answer`, async () => {
-    await using server = await startServer(path.replace("clients/", "servers/") as ProgramPath);
-    const args = command.slice(runCommand(path).length).trim().split(" ");
-    const { code, stdout } = await run(path, [server.hostname, `${server.port}`, ...args]);
+    await using folder = new TestFolder();
+    const options = { env: { XDG_CONFIG_HOME: folder.path } };
+    const serverPath = path.replace("clients/", "servers/") as ProgramPath;
+    const { command: serverCommand } = ROWS.find(({ path }) => path === serverPath)!;
+    await using server = await startServer(serverPath, argumentsOf(serverPath, serverCommand), options);
+    const args = argumentsOf(path, command);
+    const { code, stdout } = await run(path, [server.hostname, `${server.port}`, ...args], options);
     assertEquals(code, 0);
-    assertEquals(stdout.trimEnd().split("\n"), args.filter((arg) => arg !== "-m"));
+    assertEquals(stdout.trimEnd().split("\n"), args.filter((_, i) => args[i - 1] === "-m"));
   });
 }

@@ -1,0 +1,31 @@
+#!/usr/bin/env -S deno run -N -R -W -E=HOME,XDG_CONFIG_HOME,NETLAB_PSK
+/**
+ * Echo client inside a secure channel: sends messages and prints what comes back. A server that it does not know it asks the
+ * user about, or refuses; one whose key has changed it always refuses.
+ *
+ * Run: `deno run -N -R -W -E=HOME,XDG_CONFIG_HOME,NETLAB_PSK clients/secure_echo.ts --trust accept-new -m hello`.
+ * @module
+ */
+import { formatAddress } from "../lib/address.ts";
+import { messages, printReply, runClient, serverHint, timeoutOption } from "../lib/net/client.ts";
+import { attempt } from "../lib/net/failure.ts";
+import { connectSecure } from "../lib/net/secure.ts";
+import { clientSecurity, SECURE_CLIENT_OPTIONS } from "../lib/net/secure_options.ts";
+import { connectTcp } from "../lib/net/tcp.ts";
+import { withDeadline } from "../lib/net/timing.ts";
+import { APPLICATION } from "../servers/secure_echo.ts";
+import { askEcho } from "./tcp_echo.ts";
+
+const PATH = "clients/secure_echo";
+
+if (import.meta.main) {
+  const options = { ...SECURE_CLIENT_OPTIONS, timeout: timeoutOption("10s") };
+  await runClient({ path: PATH, options }, async ({ host, port, message, timeout, ...secure }) => {
+    const security = await clientSecurity(secure, { host: formatAddress({ hostname: host, port }), path: PATH });
+    const plain = await connectTcp({ hostname: host, port, timeout, hint: serverHint("servers/secure_echo") });
+    await using connection = await connectSecure(plain, security, { application: APPLICATION });
+    for await (const text of messages(message)) {
+      await printReply(await attempt("wait for the reply", () => withDeadline(timeout, askEcho(connection, text))));
+    }
+  });
+}

@@ -1,0 +1,74 @@
+import { parseCommandLine } from "../../lib/net/cli.ts";
+import { AttemptError } from "../../lib/net/failure.ts";
+import { Log } from "../../lib/net/log.ts";
+import { connectOptionallySecured, optionalSecurity } from "../../lib/net/optional_secure.ts";
+import { SecureConnection } from "../../lib/net/secure.ts";
+import { OPTIONAL_SECURE_CLIENT_OPTIONS, OPTIONAL_SECURE_SERVER_OPTIONS } from "../../lib/net/secure_options.ts";
+import { type Connection, readFull, serveTcp, TcpConnection, writeAll } from "../../lib/net/tcp.ts";
+import { assert, assertEquals, assertRejects } from "../assert.ts";
+import { TestFolder } from "../folder.ts";
+import { inTime } from "../harness.ts";
+
+const APPLICATION = "test/1";
+const PATH = "clients/tcp_echo";
+
+async function echo(connection: Connection): Promise<void> {
+  const buffer = new Uint8Array(100);
+  for (let count; (count = await connection.read(buffer)) !== null;) {
+    await writeAll(connection, buffer.subarray(0, count));
+  }
+}
+
+/** A server with `--secure` or without, as long as `act` takes. */
+async function serving(args: string[], act: (port: number) => Promise<void>): Promise<void> {
+  const options = OPTIONAL_SECURE_SERVER_OPTIONS;
+  const values = parseCommandLine(args, { path: "servers/tcp_echo", options, positionals: {} });
+  const log = new Log("test", { quiet: true, verbose: false });
+  log.around = () => {}; // nobody wants to read it
+  const secure = await optionalSecurity(values, { application: APPLICATION, log });
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const stop = new AbortController();
+  const served = serveTcp(listener, secure(echo), { signal: stop.signal, log });
+  try {
+    await act(listener.addr.port);
+  } finally {
+    stop.abort();
+    await inTime(served, "the server's end");
+  }
+}
+
+function connect(port: number, args: string[], application = APPLICATION): Promise<Connection & AsyncDisposable> {
+  const values = parseCommandLine(args, { path: PATH, options: OPTIONAL_SECURE_CLIENT_OPTIONS, positionals: {} });
+  const target = { hostname: "127.0.0.1", port, timeout: 10_000, path: PATH, application } as const;
+  return connectOptionallySecured(target, values);
+}
+
+async function exchange(connection: Connection): Promise<void> {
+  const reply = new Uint8Array(5);
+  await writeAll(connection, Uint8Array.of(1, 2, 3, 4, 5));
+  await inTime(readFull(connection, reply), "the echo");
+  assertEquals(reply, Uint8Array.of(1, 2, 3, 4, 5));
+}
+
+Deno.test("optionalSecurity() and connectOptionallySecured(): the same program in clear, and with --secure inside a channel", async () => {
+  await using folder = new TestFolder();
+  const files = (name: string) => ["--secure", "--identity", `${folder.path}/${name}.pem`];
+  const client = [...files("client"), "--known-hosts", `${folder.path}/known_hosts`, "--trust", "accept-new"];
+  await serving([], async (port) => {
+    await using connection = await connect(port, []);
+    assert(connection instanceof TcpConnection);
+    await exchange(connection);
+  });
+  await serving([...files("server"), "--allow-any-client"], async (port) => {
+    {
+      await using connection = await connect(port, client);
+      assert(connection instanceof SecureConnection);
+      await exchange(connection);
+      assertEquals(connection.protocol, "Noise_XX_25519_AESGCM_SHA256");
+    }
+    await assertRejects(() => connect(port, client, "other/1"), AttemptError, "make the channel secure");
+    await using clear = await connect(port, []);
+    await writeAll(clear, new TextEncoder().encode("hello, in clear"));
+    assertEquals(await inTime(clear.read(new Uint8Array(9)), "the end").catch(() => null), null);
+  });
+});
