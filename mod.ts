@@ -29,6 +29,8 @@ export * from "./lib/errors.ts";
 export * from "./lib/framing.ts";
 export * from "./lib/hkdf.ts";
 export * from "./lib/hmac_auth.ts";
+export * as jim from "./lib/jim/mod.ts";
+export * from "./lib/json_stream.ts";
 export * from "./lib/noise.ts";
 export * from "./lib/noise_primitives.ts";
 export * from "./lib/receive_buffer.ts";

@@ -98,6 +98,20 @@ export function printable(text: string): string {
   return text.replace(CONTROLS, (control) => NAMED[control] ?? escapeCode(control.charCodeAt(0)));
 }
 
+/**
+ * A value as JSON (RFC 8259) that shows itself on a screen and does nothing else: controls are escaped.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * assertEquals(printableJson({ text: "\x9b5m" }), '{"text":"\\u009b5m"}');
+ * ```
+ */
+export function printableJson(value: unknown): string {
+  return JSON.stringify(value).replace(CONTROLS, (control) => {
+    return `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
+}
+
 /** The same for runs of a {@linkcode Utf8Reader}: bytes that are no UTF-8 become `\xff`. */
 export function printableRuns(runs: Iterable<TextRun>): string {
   return Array.from(runs, (run) => typeof run === "string" ? printable(run) : Array.from(run, escapeCode).join(""))

@@ -1,0 +1,145 @@
+/**
+ * How fast one peer may ask, and how often one address may guess.
+ * @module
+ */
+
+/** How a {@linkcode TokenBucket} fills. */
+export interface RateLimit {
+  /** Tokens per second. */
+  readonly perSecond: number;
+  /** Tokens that it holds at most, and at the beginning. */
+  readonly burst: number;
+}
+
+/**
+ * A token bucket: it holds up to `burst` tokens, gets `perSecond` new ones every second, and whoever wants something takes
+ * one or more.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * const bucket = new TokenBucket({ perSecond: 1, burst: 2 }, 0);
+ * assertEquals([bucket.take(0), bucket.take(0), bucket.take(0)], [true, true, false]);
+ * assertEquals(bucket.take(1000), true);
+ * ```
+ */
+export class TokenBucket {
+  readonly #limit: RateLimit;
+  #tokens: number;
+  #filledAt: number;
+
+  /** A full one. `now` is the time in ms. */
+  constructor(limit: RateLimit, now: number) {
+    this.#limit = limit;
+    this.#tokens = limit.burst;
+    this.#filledAt = now;
+  }
+
+  /** Takes `count` tokens if there are as many. */
+  take(now: number, count = 1): boolean {
+    const { perSecond, burst } = this.#limit;
+    this.#tokens = Math.min(burst, this.#tokens + Math.max(0, now - this.#filledAt) * perSecond / 1000);
+    this.#filledAt = now;
+    if (this.#tokens < count) return false;
+    this.#tokens -= count;
+    return true;
+  }
+}
+
+/** Wrong passwords in a row that an address may send before it has to wait. */
+export const FREE_FAILURES = 5;
+/** How long it waits then, in ms; each further failure doubles it. */
+const FIRST_WAIT_MS = 1000;
+/** The longest that it waits, in ms. */
+export const MAX_WAIT_MS = 60_000;
+/** How long a failure is remembered, in ms. */
+const MEMORY_MS = 15 * 60_000;
+/** Addresses that are remembered at a time: the oldest is forgotten first. */
+const MAX_ADDRESSES = 10_000;
+
+/** The wrong passwords of an address. */
+interface Failures {
+  readonly count: number;
+  /** When the last one came, in ms. */
+  readonly at: number;
+}
+
+/** What became of a guess; `wait`: nobody has looked at it, and the next one must wait for so many ms. */
+export type Guess = { readonly right: boolean; readonly wait?: never } | {
+  readonly right?: never;
+  readonly wait: number;
+};
+
+/**
+ * Slows down the guessing of passwords: after five failures in a row an address waits, for longer and longer. Of those that
+ * come at the same time one is looked at after the other, so that nobody gets more by asking on many connections.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * const limit = new GuessLimit(() => 0);
+ * const guess = () => limit.guess("192.0.2.1", () => Promise.resolve(false));
+ * for (let i = 0; i < 5; i++) assertEquals(await guess(), { right: false });
+ * assertEquals(await guess(), { wait: 1000 });
+ * ```
+ */
+export class GuessLimit {
+  readonly #now: () => number;
+  readonly #failures = new Map<string, Failures>();
+  readonly #guessing = new Map<string, Promise<unknown>>();
+
+  /** `now` gives the time in ms. */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** Lets an address guess, if it need not wait: `isRight` looks at the guess. */
+  async guess(address: string, isRight: () => Promise<boolean>): Promise<Guess> {
+    const key = network(address);
+    const earlier = this.#guessing.get(key) ?? Promise.resolve();
+    const guess = earlier.then(() => this.#look(key, isRight));
+    const ended = guess.catch(() => {});
+    this.#guessing.set(key, ended);
+    try {
+      return await guess;
+    } finally {
+      if (this.#guessing.get(key) === ended) this.#guessing.delete(key);
+    }
+  }
+
+  async #look(key: string, isRight: () => Promise<boolean>): Promise<Guess> {
+    const wait = this.#waitOf(key);
+    if (wait > 0) return { wait };
+    const right = await isRight();
+    if (right) this.#failures.delete(key);
+    else this.#hasFailed(key);
+    return { right };
+  }
+
+  #waitOf(key: string): number {
+    const failures = this.#failuresOf(key);
+    if (failures === undefined || failures.count < FREE_FAILURES) return 0;
+    const wait = Math.min(FIRST_WAIT_MS * 2 ** (failures.count - FREE_FAILURES), MAX_WAIT_MS);
+    return failures.at + wait - this.#now();
+  }
+
+  #hasFailed(key: string): void {
+    const count = (this.#failuresOf(key)?.count ?? 0) + 1;
+    this.#failures.delete(key); // so that it becomes the youngest
+    this.#failures.set(key, { count, at: this.#now() });
+    if (this.#failures.size > MAX_ADDRESSES) this.#failures.delete(this.#failures.keys().next().value!);
+  }
+
+  #failuresOf(key: string): Failures | undefined {
+    const failures = this.#failures.get(key);
+    return failures !== undefined && this.#now() - failures.at < MEMORY_MS ? failures : undefined;
+  }
+}
+
+/** What one customer has: an IPv4 address, or the first 64 bits of an IPv6 address (RFC 4291 §2.5.4). */
+function network(address: string): string {
+  if (!address.includes(":") || address.includes(".")) return address;
+  const [head = "", tail] = address.split("::");
+  const front = head === "" ? [] : head.split(":");
+  const back = tail === undefined || tail === "" ? [] : tail.split(":");
+  const zeros = tail === undefined ? [] : Array<string>(Math.max(0, 8 - front.length - back.length)).fill("0");
+  return [...front, ...zeros, ...back].slice(0, 4).join(":");
+}
