@@ -15,7 +15,7 @@ export interface Contender {
   readonly name: string;
   readonly command: readonly string[];
   /** What must be installed for it. */
-  readonly needs?: "gcc" | "python3";
+  readonly needs?: "gcc" | "python3" | "ngircd";
 }
 
 /** One of our servers. */
@@ -41,6 +41,8 @@ export const PEERS = {
   },
   plain: { name: "Deno, plain loop", command: denoRun(["-N"], "bench/peers/tcp_echo_plain.ts") },
   udp: { name: "C recvfrom", command: [`${OUT}/udp_echo`], needs: "gcc" },
+  ngircd: { name: "ngircd", command: ["sh", "bench/peers/ngircd.sh"], needs: "ngircd" },
+  naiveChat: { name: "one write a member", command: denoRun(["-N"], "bench/peers/chat_naive.ts") },
   singleWrite: { name: "one write a frame", command: denoRun(["-N"], "bench/peers/framed_echo_single_write.ts") },
 } satisfies Record<string, Contender>;
 
@@ -49,6 +51,7 @@ export const LOADERS = {
   tcp: `${OUT}/tcp_load`,
   udp: `${OUT}/udp_load`,
   idle: `${OUT}/idle_connections`,
+  chat: `${OUT}/chat_load`,
 };
 
 /** Builds every C program. */

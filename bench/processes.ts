@@ -112,6 +112,11 @@ export class Server extends Process {
   }
 }
 
+/** The same command with so many open files; it fails where the system allows fewer. */
+export function withOpenFiles(count: number, command: readonly string[]): readonly string[] {
+  return ["sh", "-c", 'ulimit -n "$0" && exec "$@"', `${count}`, ...command];
+}
+
 /** Runs a load generator to its end and resolves to the figures that it prints. */
 export async function load<Figures>(command: readonly string[], { cpu = 1 }: { cpu?: Cpu } = {}): Promise<Figures> {
   await using loader = new Process(command, { cpu });

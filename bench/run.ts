@@ -12,6 +12,7 @@ import { describeMachine, watchOthers } from "./machine.ts";
 import { executables } from "./parts/executables.ts";
 import { frames } from "./parts/frames.ts";
 import { idle } from "./parts/idle.ts";
+import { jim } from "./parts/jim.ts";
 import { secure } from "./parts/secure.ts";
 import { start } from "./parts/start.ts";
 import { tcp } from "./parts/tcp.ts";
@@ -27,6 +28,7 @@ const PARTS: Record<string, (rounds: number) => Promise<Report>> = {
   idle,
   udp,
   secure,
+  jim,
   start,
   executables,
 };

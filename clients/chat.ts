@@ -12,7 +12,7 @@ import { runClient, serverHint, timeoutOption } from "../lib/net/client.ts";
 import { connectOptionallySecured } from "../lib/net/optional_secure.ts";
 import { OPTIONAL_SECURE_CLIENT_OPTIONS } from "../lib/net/secure_options.ts";
 import { Terminal } from "../lib/net/terminal.ts";
-import { APPLICATION, talkOver } from "../servers/chat.ts";
+import { talkOver } from "../servers/chat.ts";
 
 const PATH = "clients/chat";
 
@@ -21,7 +21,7 @@ if (import.meta.main) {
   await runClient({ path: PATH, options }, async ({ host, port, message, raw, timeout, ...secure }) => {
     const target = { hostname: host, port, timeout, hint: serverHint("servers/chat") };
     await using connection = await connectOptionallySecured(
-      { ...target, path: PATH, application: APPLICATION },
+      { ...target, path: PATH },
       secure,
     );
     using terminal = await Terminal.open(message);

@@ -162,6 +162,20 @@ export const PROGRAMS = {
     permissions: ["-N", ...KEYS],
     example: "--trust accept-new -m hello",
   },
+  "servers/jim": {
+    idea: "the JIM messenger: users, rooms, contacts, history, in one file",
+    port: 7777,
+    permissions: ["-N", "-R", "-W"],
+    secure: ["-N", ...KEYS],
+    example: "--db jim.sqlite",
+  },
+  "clients/jim": {
+    idea: "messages, rooms and contacts at a terminal or in a pipe; connects anew and shows what it missed",
+    port: 7777,
+    permissions: ["-N", "-R", "-E=NETLAB_JIM_PASSWORD"],
+    secure: ["-N", ...KEYS, "-E=NETLAB_JIM_PASSWORD"],
+    example: "-n alice",
+  },
   "servers/wiretap": {
     idea: "a proxy that shows the bytes of both directions, searches and saves them, and breaks them on demand",
     port: 9009,

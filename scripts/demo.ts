@@ -8,7 +8,7 @@
  */
 import { type ProgramPath, runCommand } from "../lib/programs.ts";
 import { printable } from "../lib/text.ts";
-import { type Output, run, type RunningServer, startServer } from "../tests/harness.ts";
+import { type Output, run, type RunningProgram, type RunningServer, start, startServer } from "../tests/harness.ts";
 
 /** What a program is to say: these lines, each exactly or by a pattern where ports and times differ from run to run, or
  * all of it by one pattern. */
@@ -122,6 +122,45 @@ async function agree(server: RunningServer, args: readonly string[], env: Env = 
   show(stderr, /^(diffie_hellman: --anonymous: .*\n)?diffie_hellman: key fingerprint .*\n$/);
   show(stdout, ["meet me at nine"]);
   return /fingerprint .*/.exec(stderr)![0];
+}
+
+/** Starts a client of JIM at which somebody types, and shows how. */
+async function sit(server: RunningServer, name: string): Promise<RunningProgram> {
+  const args = [server.hostname, `${server.port}`, "-n", name];
+  console.log(`  $ ${[runCommand("clients/jim"), ...args].join(" ")}`);
+  const client = start("clients/jim", args);
+  show(await client.logged("logged in"), [`jim: logged in as ${name}`]);
+  return client;
+}
+
+/** Types a line at somebody's client, and shows it. */
+async function type(client: RunningProgram, name: string, line: string): Promise<void> {
+  console.log(`  ${name} types: ${line}`);
+  await client.type(`${line}\n`);
+}
+
+/** Shows a line of somebody's screen. */
+async function hears(client: RunningProgram, name: string, line: string): Promise<void> {
+  console.log(`  ${name}'s screen:`);
+  show(await client.printed(line), [line]);
+}
+
+async function messenger(server: RunningServer): Promise<void> {
+  await client("clients/jim", server, ["-n", "bob", "--once", "presence"], ["200 OK"]);
+  say("bob was here and has left: what he is told now waits for him");
+  const { stderr } = await ask("clients/jim", server, ["-n", "alice", "--to", "bob", "-m", "tea at nine?"], {});
+  show(stderr, ["jim: logged in as alice", "jim: bob is not here: the message waits"]);
+  await using bob = await sit(server, "bob");
+  await hears(bob, "bob", "alice: tea at nine?");
+  await using alice = await sit(server, "alice");
+  for (const [name, who, room] of [["alice", alice, "in #tea, a new room"], ["bob", bob, "in #tea"]] as const) {
+    await type(who, name, "/join #tea");
+    show(await who.logged("in #tea"), [`jim: ${room}`]);
+  }
+  await type(alice, "alice", "is the kettle on?");
+  await hears(bob, "bob", "#tea alice: is the kettle on?");
+  await type(bob, "bob", "it is");
+  await hears(alice, "alice", "#tea bob: it is");
 }
 
 async function secrets(folder: string): Promise<void> {
@@ -276,6 +315,8 @@ async function tour(): Promise<void> {
       await screen(server, from("hello"), from("how are you"));
     });
   }
+
+  await scene("jim: a messenger", "servers/jim", ["--db", ":memory:"], messenger);
 
   await scene(
     "wiretap: see the bytes of both directions, and break them",

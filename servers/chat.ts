@@ -15,8 +15,6 @@ import { runServer } from "../lib/net/server.ts";
 import { type Connection, serveTcp, writeAll } from "../lib/net/tcp.ts";
 import { withDeadline } from "../lib/net/timing.ts";
 
-/** What is spoken inside the secure channel, at both ends. */
-export const APPLICATION = "chat/1";
 /** The most that one read takes, in bytes. */
 const READ_SIZE = 64 * 1024;
 /** How long the other side may take to close after our goodbye, in ms. */
@@ -57,7 +55,7 @@ if (import.meta.main) {
     }),
   };
   await runServer({ path: "servers/chat", options }, async (options, context) => {
-    const secure = await optionalSecurity(options, { application: APPLICATION, log: context.log });
+    const secure = await optionalSecurity(options, { path: "servers/chat", log: context.log });
     const listener = Deno.listen({ hostname: options.host, port: options.port });
     context.listening(listener.addr);
     using operator = await Operator.open(context);

@@ -77,6 +77,13 @@ export const EXCHANGES: readonly Exchange[] = [
     proxy: { path: "servers/wiretap", args: (server) => ["--to", server, "--split", "2"] },
     ...echo,
   },
+  {
+    server: "servers/jim",
+    serverArgs: ["--db", ":memory:"],
+    client: "clients/jim",
+    clientArgs: ["-n", "alice", "--to", "#all", "-m", "hello everyone", "-m", "/who"],
+    stdout: "online: alice\n",
+  },
   ...(["chat", "udp_chat"] as const).map((name): Exchange => ({
     server: `servers/${name}`,
     client: `clients/${name}`,

@@ -4,7 +4,7 @@
  */
 import { delay } from "../../lib/net/timing.ts";
 import { available, type Contender, LOADERS, ours, PEERS } from "../contenders.ts";
-import { Process, Server } from "../processes.ts";
+import { Process, Server, withOpenFiles } from "../processes.ts";
 import { digits, type Report } from "../report.ts";
 import { inRounds } from "../rounds.ts";
 
@@ -62,9 +62,9 @@ interface Memory {
 }
 
 async function hold({ command }: Contender): Promise<Memory> {
-  await using server = await Server.start(withOpenFiles(command));
+  await using server = await Server.start(withOpenFiles(OPEN_FILES, command));
   const without = await server.residentKiB();
-  await using holder = new Process(withOpenFiles([LOADERS.idle, `${server.port}`, `${CONNECTIONS}`]));
+  await using holder = new Process(withOpenFiles(OPEN_FILES, [LOADERS.idle, `${server.port}`, `${CONNECTIONS}`]));
   await holder.line();
   await delay(SETTLE_MS);
   const memory = { without, with: await server.residentKiB() };
@@ -75,9 +75,4 @@ async function hold({ command }: Contender): Promise<Memory> {
 /** The same server under another setting of V8. */
 function withV8Flag({ name, command: [deno, run, ...rest] }: Contender, flag: string): Contender {
   return { name: `${name} ${flag}`, command: [deno!, run!, `--v8-flags=${flag}`, ...rest] };
-}
-
-/** The same command with room for its connections; it fails where the system allows fewer open files. */
-function withOpenFiles(command: readonly string[]): readonly string[] {
-  return ["sh", "-c", 'ulimit -n "$0" && exec "$@"', `${OPEN_FILES}`, ...command];
 }

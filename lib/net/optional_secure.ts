@@ -3,7 +3,7 @@
  * @module
  */
 import { formatAddress } from "../address.ts";
-import type { ProgramPath } from "../programs.ts";
+import { programName, type ProgramPath } from "../programs.ts";
 import type { OptionValues } from "./cli.ts";
 import type { Log } from "./log.ts";
 import { connectSecure, secured } from "./secure.ts";
@@ -14,10 +14,15 @@ import {
   serverSecurity,
   wantsSecure,
 } from "./secure_options.ts";
-import { type Connection, connectTcp, type ConnectTcpOptions, type TcpConnection } from "./tcp.ts";
+import { connectTcp, type ConnectTcpOptions, type SocketConnection, type TcpConnection } from "./tcp.ts";
+
+/** What a program and its counterpart speak inside the channel: `chat/1`. */
+function applicationOf(path: ProgramPath): string {
+  return `${programName(path)}/1`;
+}
 
 /** Serves one connection. */
-type Handler<C extends Connection> = (connection: C) => Promise<void>;
+type Handler<Connection> = (connection: Connection) => Promise<void>;
 
 /**
  * What makes a handler of connections one of plain connections: with `--secure` it makes each one secure first.
@@ -25,20 +30,18 @@ type Handler<C extends Connection> = (connection: C) => Promise<void>;
  */
 export async function optionalSecurity(
   values: OptionValues<typeof OPTIONAL_SECURE_SERVER_OPTIONS>,
-  { application, log }: { readonly application: string; readonly log: Log },
-): Promise<(handle: Handler<Connection>) => Handler<TcpConnection>> {
+  { path, log }: { readonly path: ProgramPath; readonly log: Log },
+): Promise<(handle: Handler<SocketConnection>) => Handler<TcpConnection>> {
   if (!wantsSecure(values, OPTIONAL_SECURE_SERVER_OPTIONS)) return (handle) => handle;
   const security = await serverSecurity(values, (line) => log.write("info", line));
   log.write("debug", `${security.backend.name} does the encryption`);
-  return (handle) => secured(handle, security, { application, log });
+  return (handle) => secured(handle, security, { application: applicationOf(path), log });
 }
 
 /** How {@linkcode connectOptionallySecured} connects. */
 export interface OptionallySecuredOptions extends ConnectTcpOptions {
   /** The program that connects. */
   readonly path: ProgramPath;
-  /** What is spoken inside the channel, `chat/1`. */
-  readonly application: string;
 }
 
 /**
@@ -47,10 +50,10 @@ export interface OptionallySecuredOptions extends ConnectTcpOptions {
  * @throws {UsageError} if the options do not go together
  */
 export async function connectOptionallySecured(
-  { path, application, ...target }: OptionallySecuredOptions,
+  { path, ...target }: OptionallySecuredOptions,
   values: OptionValues<typeof OPTIONAL_SECURE_CLIENT_OPTIONS>,
-): Promise<Connection & AsyncDisposable> {
+): Promise<SocketConnection> {
   if (!wantsSecure(values, OPTIONAL_SECURE_CLIENT_OPTIONS)) return await connectTcp(target);
   const security = await clientSecurity(values, { host: formatAddress(target), path });
-  return await connectSecure(await connectTcp(target), security, { application });
+  return await connectSecure(await connectTcp(target), security, { application: applicationOf(path) });
 }

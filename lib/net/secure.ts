@@ -11,7 +11,7 @@ import { formatDuration } from "../units.ts";
 import { AttemptError } from "./failure.ts";
 import type { Log } from "./log.ts";
 import type { ClientSecurity, ServerSecurity } from "./secure_options.ts";
-import { type Connection, readFull, type TcpConnection, writeAll } from "./tcp.ts";
+import { readFull, type SocketConnection, type TcpConnection, writeAll } from "./tcp.ts";
 import { withDeadline } from "./timing.ts";
 
 /** How long a handshake may take in all, in ms. */
@@ -33,7 +33,7 @@ const REFUSED_HINT =
  * waits. Writes at the same time follow each other whole. Nothing is read ahead of {@linkcode read}, one at a time. Whatever
  * goes wrong closes the connection, and nothing more is sent.
  */
-export class SecureConnection implements Connection, AsyncDisposable {
+export class SecureConnection implements SocketConnection {
   /** `Noise_XX_25519_AESGCM_SHA256`. */
   readonly protocol: string;
   /** The peer's static key, which it has proved to have; undefined if it has none. */
@@ -73,6 +73,14 @@ export class SecureConnection implements Connection, AsyncDisposable {
 
   get peer(): string {
     return this.#connection.peer;
+  }
+
+  get socket(): Deno.TcpConn {
+    return this.#connection.socket;
+  }
+
+  get closedBecause(): string | undefined {
+    return this.#connection.closedBecause;
   }
 
   /** Resolves when the connection is closed, from either reason. */

@@ -72,22 +72,27 @@ export interface ServerContext {
 }
 
 /** What distinguishes one server's command line. */
-export interface ServerProgram<Options extends OptionTable> {
+export interface ServerProgram<Options extends OptionTable, Positionals extends OptionTable = Record<never, never>> {
   readonly path: ProgramPath;
   readonly options: Options;
+  /** What it takes without a dash, if anything: a command to do something else than to serve. */
+  readonly positionals?: Positionals;
   /** The default of `--max-connections`; 10,000 if absent. */
   readonly maxConnections?: number;
 }
 
 /** Runs a server program from its command line to its exit code, 0 unless `main` resolves to another. */
-export function runServer<Options extends OptionTable>(
-  { path, options, maxConnections = MAX_CONNECTIONS }: ServerProgram<Options>,
-  main: (options: OptionValues<Options> & ServerOptions, context: ServerContext) => Promise<number | void>,
+export function runServer<Options extends OptionTable, Positionals extends OptionTable = Record<never, never>>(
+  { path, options, positionals, maxConnections = MAX_CONNECTIONS }: ServerProgram<Options, Positionals>,
+  main: (
+    options: OptionValues<Options & Positionals> & ServerOptions,
+    context: ServerContext,
+  ) => Promise<number | void>,
 ): Promise<never> {
   const table = { ...connectionOptions(maxConnections), ...options };
   return runDatagramServer(
-    { path, options: table },
-    (values, context) => main(values as unknown as OptionValues<Options> & ServerOptions, context),
+    { path, options: table, ...(positionals === undefined ? {} : { positionals }) },
+    (values, context) => main(values as unknown as OptionValues<Options & Positionals> & ServerOptions, context),
   );
 }
 
@@ -96,7 +101,7 @@ export function runServer<Options extends OptionTable>(
  * but has no connections to limit, close or log.
  */
 export function runDatagramServer<Options extends OptionTable>(
-  { path, options }: Omit<ServerProgram<Options>, "maxConnections">,
+  { path, options, positionals = {} }: Omit<ServerProgram<Options, OptionTable>, "maxConnections">,
   main: (options: OptionValues<Options> & ListenOptions, context: ServerContext) => Promise<number | void>,
 ): Promise<never> {
   const unused = Object.entries(connectionOptions(MAX_CONNECTIONS)).map(([name, option]) => [
@@ -104,7 +109,7 @@ export function runDatagramServer<Options extends OptionTable>(
     { ...option, help: "of no effect: UDP has no connections" },
   ]);
   const table = { ...listenOptions(PROGRAMS[path].port), ...Object.fromEntries(unused), ...options };
-  return runProgram({ path, options: table, positionals: {} }, async (values) => {
+  return runProgram({ path, options: table, positionals }, async (values) => {
     const settings = values as unknown as OptionValues<Options> & ListenOptions;
     const log = new Log(programName(path), settings);
     let bound = false;

@@ -34,10 +34,19 @@ export interface Connection extends Disposable {
   close(): void;
 }
 
+/** A connection that a program has made or accepted itself: a {@linkcode TcpConnection}, or the secure channel in one. */
+export interface SocketConnection extends Connection, AsyncDisposable {
+  /** Why {@linkcode close} was called, if it was told. */
+  readonly closedBecause: string | undefined;
+  /** The socket, for its options. */
+  readonly socket: Deno.TcpConn;
+  close(reason?: string): void;
+}
+
 type Operation = "read" | "write";
 
 /** A TCP connection that knows how long it has been waiting, and why it was closed. */
-export class TcpConnection implements Connection, AsyncDisposable {
+export class TcpConnection implements SocketConnection {
   /** Why {@linkcode close} was called while the handler was at work. */
   closedBecause: string | undefined;
   /** What is still said when {@linkcode close} is called, in a short time: the end of a secure channel. Never rejects. */
@@ -62,6 +71,10 @@ export class TcpConnection implements Connection, AsyncDisposable {
 
   get peer(): string {
     return formatAddress(this.#conn.remoteAddr);
+  }
+
+  get socket(): Deno.TcpConn {
+    return this.#conn;
   }
 
   read(buffer: Uint8Array): Promise<number | null> {

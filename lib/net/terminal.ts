@@ -7,6 +7,9 @@ import type { Interface } from "node:readline";
 import { encodeText } from "../bytes.ts";
 import { messages } from "./client.ts";
 
+/** How a line may go on: what its end can be replaced with, and that end. */
+export type Complete = (line: string) => [candidates: string[], end: string];
+
 /** To the first column, then erase from there to the end of the screen (ECMA-48 §8.3.39). */
 const CLEAR_BELOW = "\r\x1b[0J";
 
@@ -17,20 +20,38 @@ export class Terminal implements Disposable {
   readonly #left = new AbortController();
   #reading: Promise<void> | undefined;
   #next: IteratorResult<Uint8Array> | undefined;
+  readonly #secrecy: Secrecy;
 
-  private constructor(lines: AsyncIterator<Uint8Array>, editor?: Interface) {
+  private constructor(lines: AsyncIterator<Uint8Array>, secrecy: Secrecy = {}, editor?: Interface) {
     this.#lines = lines;
+    this.#secrecy = secrecy;
     this.#editor = editor;
     editor?.on("close", () => this.#left.abort("end of input"));
     if (editor !== undefined) this.#read(); // from now on no line is missed
   }
 
-  /** Opens the program's terminal; stdin if it has none; or, if there are any, `texts` in place of both. */
-  static async open(texts: readonly string[] = []): Promise<Terminal> {
+  /**
+   * Opens the program's terminal; stdin if it has none; or, if there are any, `texts` in place of both. The Tab key asks
+   * `complete`.
+   */
+  static async open(texts: readonly string[] = [], { complete }: { complete?: Complete } = {}): Promise<Terminal> {
     const person = texts.length === 0 && Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
     if (!person) return new Terminal(messages(texts));
-    const editor = await openEditor();
-    return new Terminal(typedLines(editor), editor);
+    const secrecy: Secrecy = {};
+    const editor = await openEditor(secrecy, complete);
+    return new Terminal(typedLines(editor, secrecy), secrecy, editor);
+  }
+
+  /** Asks for a line that is neither shown nor remembered; null if no person types, or the input ends. */
+  async secret(question: string): Promise<string | null> {
+    if (this.#editor === undefined || this.left.aborted) return null;
+    const answer = Promise.withResolvers<string | null>();
+    this.#secrecy.asked = { question, answer: answer.resolve };
+    write(CLEAR_BELOW + question);
+    const secret = await answer.promise;
+    this.#secrecy.asked = undefined;
+    write("\n");
+    return secret;
   }
 
   /** Whether a person types. */
@@ -68,6 +89,7 @@ export class Terminal implements Disposable {
 
   /** Shows what stands before the line to type; no more than a few words. */
   prompt(text: string): void {
+    if (this.left.aborted) return;
     this.#editor?.setPrompt(text);
     this.#editor?.prompt(true);
   }
@@ -75,13 +97,18 @@ export class Terminal implements Disposable {
   /** Runs `print`, which writes whole lines to the screen, so that they appear above the line being typed. */
   above<T>(print: () => T): T {
     if (this.#editor === undefined) return print();
-    const { rows } = this.#editor.getCursorPos();
+    const { asked } = this.#secrecy;
+    const rows = asked === undefined ? this.#editor.getCursorPos().rows : 0;
     write(rows > 0 ? `\x1b[${rows}A${CLEAR_BELOW}` : CLEAR_BELOW);
     try {
       return print();
     } finally {
-      write("\n".repeat(rows)); // where the editor believes that it is
-      this.#editor.prompt(true);
+      if (asked !== undefined) {
+        write(asked.question);
+      } else if (!this.left.aborted) {
+        write("\n".repeat(rows)); // where the editor believes that it is
+        this.#editor.prompt(true);
+      }
     }
   }
 
@@ -93,8 +120,13 @@ export class Terminal implements Disposable {
   }
 }
 
+/** A question whose answer is not shown, while there is one. */
+interface Secrecy {
+  asked?: { readonly question: string; readonly answer: (secret: string | null) => void } | undefined;
+}
+
 /** Opens node:readline: line editing and a history. It costs 5 ms of start-up, so that only who needs it loads it. */
-async function openEditor(): Promise<Interface> {
+async function openEditor(secrecy: Secrecy, complete: Complete = (line) => [[], line]): Promise<Interface> {
   const [{ createInterface }, { Readable, Writable }] = await Promise.all([
     import("node:readline"),
     import("node:stream"),
@@ -102,16 +134,31 @@ async function openEditor(): Promise<Interface> {
   Deno.stdin.setRaw(true, { cbreak: true }); // key by key, but Ctrl-C still is a signal
   const output = new Writable({
     write: (chunk, _encoding, done) => {
-      write(chunk);
+      if (secrecy.asked === undefined) write(chunk);
       done();
     },
   });
   Object.defineProperty(output, "columns", { get: () => Deno.consoleSize().columns });
-  return createInterface({ input: Readable.from(Deno.stdin.readable), output, terminal: true });
+  const completer = (line: string) => secrecy.asked === undefined ? complete(line) : [[], line];
+  return createInterface({ input: Readable.from(Deno.stdin.readable), output, completer, terminal: true });
 }
 
-async function* typedLines(editor: Interface): AsyncGenerator<Uint8Array> {
-  for await (const line of editor) yield encodeText(line);
+async function* typedLines(editor: Interface, secrecy: Secrecy): AsyncGenerator<Uint8Array> {
+  for await (const line of editor) {
+    if (secrecy.asked === undefined) {
+      yield encodeText(line);
+    } else {
+      forget(editor, line);
+      secrecy.asked.answer(line);
+    }
+  }
+  secrecy.asked?.answer(null);
+}
+
+/** Takes the last line out of the editor's history. */
+function forget(editor: Interface, line: string): void {
+  const { history } = editor as Interface & { history: string[] };
+  if (history[0] === line) history.shift();
 }
 
 function write(text: string | Uint8Array): void {

@@ -22,6 +22,8 @@ const NEEDS: Partial<Record<string, { args?: readonly string[]; env?: Record<str
   "servers/dh_mitm": { args: ["--to", "127.0.0.1:9"] },
   "servers/rsa": { env: { XDG_CONFIG_HOME: CONFIG.path } },
   "clients/rsa": { env: { XDG_CONFIG_HOME: CONFIG.path } },
+  "servers/jim": { args: ["--db", ":memory:"] },
+  "clients/jim": { args: ["--name=alice"] },
   "servers/secure_echo": { args: ["--allow-any-client"], env: { XDG_CONFIG_HOME: CONFIG.path } },
   "clients/secure_echo": { args: ["--pattern", "NNpsk0"], env: { NETLAB_PSK: new Uint8Array(32).toBase64() } },
   "servers/wiretap": { args: ["--to", "127.0.0.1:9"] },

@@ -4,12 +4,12 @@ import { Log } from "../../lib/net/log.ts";
 import { connectOptionallySecured, optionalSecurity } from "../../lib/net/optional_secure.ts";
 import { SecureConnection } from "../../lib/net/secure.ts";
 import { OPTIONAL_SECURE_CLIENT_OPTIONS, OPTIONAL_SECURE_SERVER_OPTIONS } from "../../lib/net/secure_options.ts";
+import type { ProgramPath } from "../../lib/programs.ts";
 import { type Connection, readFull, serveTcp, TcpConnection, writeAll } from "../../lib/net/tcp.ts";
 import { assert, assertEquals, assertRejects } from "../assert.ts";
 import { TestFolder } from "../folder.ts";
 import { inTime } from "../harness.ts";
 
-const APPLICATION = "test/1";
 const PATH = "clients/tcp_echo";
 
 async function echo(connection: Connection): Promise<void> {
@@ -25,7 +25,7 @@ async function serving(args: string[], act: (port: number) => Promise<void>): Pr
   const values = parseCommandLine(args, { path: "servers/tcp_echo", options, positionals: {} });
   const log = new Log("test", { quiet: true, verbose: false });
   log.around = () => {}; // nobody wants to read it
-  const secure = await optionalSecurity(values, { application: APPLICATION, log });
+  const secure = await optionalSecurity(values, { path: "servers/tcp_echo", log });
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const stop = new AbortController();
   const served = serveTcp(listener, secure(echo), { signal: stop.signal, log });
@@ -37,9 +37,9 @@ async function serving(args: string[], act: (port: number) => Promise<void>): Pr
   }
 }
 
-function connect(port: number, args: string[], application = APPLICATION): Promise<Connection & AsyncDisposable> {
+function connect(port: number, args: string[], path: ProgramPath = PATH): Promise<Connection & AsyncDisposable> {
   const values = parseCommandLine(args, { path: PATH, options: OPTIONAL_SECURE_CLIENT_OPTIONS, positionals: {} });
-  const target = { hostname: "127.0.0.1", port, timeout: 10_000, path: PATH, application } as const;
+  const target = { hostname: "127.0.0.1", port, timeout: 10_000, path } as const;
   return connectOptionallySecured(target, values);
 }
 
@@ -66,7 +66,7 @@ Deno.test("optionalSecurity() and connectOptionallySecured(): the same program i
       await exchange(connection);
       assertEquals(connection.protocol, "Noise_XX_25519_AESGCM_SHA256");
     }
-    await assertRejects(() => connect(port, client, "other/1"), AttemptError, "make the channel secure");
+    await assertRejects(() => connect(port, client, "clients/udp_echo"), AttemptError, "make the channel secure");
     await using clear = await connect(port, []);
     await writeAll(clear, new TextEncoder().encode("hello, in clear"));
     assertEquals(await inTime(clear.read(new Uint8Array(9)), "the end").catch(() => null), null);

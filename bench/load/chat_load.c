@@ -1,0 +1,184 @@
+/* Closed-loop load on a chat server that speaks JIM or IRC.
+ * room: all connections are in one room; the senders each say one thing and the next when one of the other members has
+ * heard it. direct: each connection sends its neighbour a message, and the next when the server has acknowledged it.
+ * hold: logs all in, prints a line and holds them until stdin ends. */
+#define _GNU_SOURCE
+#include "load.h"
+#include <fcntl.h>
+#include <sys/epoll.h>
+
+enum { MAX_EVENTS = 512, MAX_LINE = 512, TEXT_BYTES = 64, PATIENCE_S = 60 };
+
+struct connection {
+  int fd, index;
+  int ready;  /* answers that it still waits for before it is in the room */
+  int length; /* of the line under way */
+  double sent_at;
+  char line[MAX_LINE];
+};
+
+static struct connection *connections;
+static int count, senders, epoll, irc, direct, waiting;
+static unsigned long messages, heard;
+static struct histogram latencies;
+
+static void send_text(struct connection *connection, const char *text, size_t size) {
+  if (write(connection->fd, text, size) != (ssize_t)size) fail("write", errno);
+}
+
+static void say(struct connection *connection) {
+  char line[MAX_LINE], text[TEXT_BYTES + 1];
+  int length = snprintf(text, sizeof text, "^%04d ", connection->index);
+  memset(text + length, 'x', TEXT_BYTES - length);
+  text[TEXT_BYTES] = 0;
+  int size;
+  if (irc) {
+    size = snprintf(line, sizeof line, "PRIVMSG #room :%s\r\n", text);
+  } else if (direct) {
+    int to = (connection->index + 1) % count;
+    size = snprintf(line, sizeof line, "{\"action\":\"msg\",\"time\":1,\"to\":\"u%d\",\"message\":\"%s\"}\n", to, text);
+  } else {
+    size = snprintf(line, sizeof line, "{\"action\":\"msg\",\"time\":1,\"to\":\"#room\",\"message\":\"%s\"}\n", text);
+  }
+  connection->sent_at = now();
+  send_text(connection, line, size);
+}
+
+/* The server may still be starting. */
+static int connect_in_time(int port) {
+  struct sockaddr_in address = loopback(port);
+  for (double end = now() + PATIENCE_S;;) {
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0) fail("socket", errno);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
+    if (errno != ECONNREFUSED || now() > end) fail("connect", errno);
+    close(fd);
+    usleep(10000);
+  }
+}
+
+static void open_connection(struct connection *connection, int index, int port) {
+  char line[MAX_LINE];
+  *connection = (struct connection){.fd = connect_in_time(port), .index = index, .ready = irc ? 1 : direct ? 1 : 2};
+  const char *form = irc      ? "NICK u%d\r\nUSER u 0 * :u\r\nJOIN #room\r\n"
+                     : direct ? "{\"action\":\"presence\",\"time\":1,\"user\":{\"account_name\":\"u%d\"}}\n"
+                              : "{\"action\":\"presence\",\"time\":1,\"user\":{\"account_name\":\"u%d\"}}\n"
+                                "{\"action\":\"join\",\"time\":1,\"room\":\"#room\"}\n";
+  struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
+  epoll_ctl(epoll, EPOLL_CTL_ADD, connection->fd, &event);
+  waiting++;
+  send_text(connection, line, snprintf(line, sizeof line, form, index));
+}
+
+static int is_answer(const struct connection *connection) {
+  static const char response[] = "{\"response\"";
+  return memcmp(connection->line, response, sizeof response - 1) == 0;
+}
+
+/* One of the last members hears for each sender. */
+static struct connection *sender_heard_by(const struct connection *connection) {
+  const char *mark = memchr(connection->line, '^', connection->length);
+  if (mark == NULL) return NULL;
+  int sender = atoi(mark + 1);
+  return connection->index == count - 1 - sender ? &connections[sender] : NULL;
+}
+
+static void said(struct connection *sender) {
+  record(&latencies, now() - sender->sent_at);
+  messages++;
+  say(sender);
+}
+
+static void take_line(struct connection *connection) {
+  if (connection->ready > 0) {
+    int done = irc ? memmem(connection->line, connection->length, " 366 ", 5) != NULL : is_answer(connection);
+    if (done && --connection->ready == 0) waiting--;
+  } else if (waiting == 0 && direct) {
+    if (is_answer(connection)) said(connection);
+  } else if (waiting == 0 && connection->index >= senders) {
+    struct connection *sender = sender_heard_by(connection);
+    heard += memchr(connection->line, '^', connection->length) != NULL;
+    if (sender != NULL) said(sender);
+  }
+}
+
+static ssize_t receive(struct connection *connection) {
+  static char bytes[256 * 1024];
+  ssize_t size = read(connection->fd, bytes, sizeof bytes);
+  if (size < 0) fail("read", errno);
+  for (char *at = bytes, *end = bytes + size; at < end;) {
+    char *newline = memchr(at, '\n', end - at);
+    int part = (newline == NULL ? end : newline) - at;
+    int room = MAX_LINE - connection->length;
+    memcpy(connection->line + connection->length, at, part < room ? part : room);
+    connection->length += part < room ? part : room;
+    if (newline == NULL) break;
+    take_line(connection);
+    connection->length = 0;
+    at = newline + 1;
+  }
+  return size;
+}
+
+/* Serves what comes until `end`, or until nobody waits any more. */
+static void run(double end, int until_ready) {
+  while (now() < end && (!until_ready || waiting > 0)) {
+    struct epoll_event events[MAX_EVENTS];
+    int ready = epoll_wait(epoll, events, MAX_EVENTS, 100);
+    for (int i = 0; i < ready; i++)
+      if (receive(events[i].data.ptr) == 0) fail("the server closed a connection", ECONNRESET);
+  }
+}
+
+static void print_figures(pid_t server, double seconds) {
+  memset(&latencies, 0, sizeof latencies);
+  messages = heard = 0;
+  double began = now(), cpu = cpu_seconds(server);
+  run(began + seconds, 0);
+  cpu = cpu_seconds(server) - cpu;
+  seconds = now() - began;
+  if (messages == 0) fail("no message", ETIMEDOUT);
+  double deliveries = direct ? messages : (double)messages * (count - 1);
+  double expected = direct ? 0 : (double)messages * (count - senders);
+  double in_flight = (double)(senders + 1) * count;
+  if (heard < expected - in_flight || heard > expected + in_flight) fail("messages were lost", EBADMSG);
+  printf("{\"perSecond\":%.0f,\"cpuUs\":%.3f,\"p50Us\":%d,\"p99Us\":%d}\n", deliveries / seconds, cpu * 1e6 / deliveries,
+         quantile_us(&latencies, 0.5), quantile_us(&latencies, 0.99));
+  fflush(stdout);
+}
+
+int main(int argc, char **argv) {
+  if (argc != 9) {
+    fputs("usage: chat_load PORT SERVER_PID room|direct|hold jim|irc CONNECTIONS SENDERS SETTLE_S SECONDS\n", stderr);
+    return 2;
+  }
+  int port = atoi(argv[1]), hold = strcmp(argv[3], "hold") == 0;
+  direct = hold || strcmp(argv[3], "direct") == 0;
+  irc = strcmp(argv[4], "irc") == 0;
+  count = atoi(argv[5]);
+  senders = atoi(argv[6]);
+  epoll = epoll_create1(0);
+  connections = calloc(count, sizeof *connections);
+  for (int i = 0; i < count; i++) {
+    open_connection(&connections[i], i, port);
+    run(now() + PATIENCE_S, 1); /* one by one: a backlog may be short */
+  }
+  run(now() + PATIENCE_S, 1);
+  if (waiting > 0) fail("not everybody could log in", ETIMEDOUT);
+  if (hold) {
+    printf("{\"open\":%d}\n", count);
+    fflush(stdout);
+    for (char byte; read(STDIN_FILENO, &byte, 1) > 0;);
+    return 0;
+  }
+  run(now() + 0.3, 0); /* what the joins have brought */
+  for (int i = 0; i < (direct ? count : senders); i++) say(&connections[i]);
+  run(now() + atof(argv[7]), 0);
+  print_figures(atoi(argv[2]), atof(argv[8]));
+
+  /* To close with bytes unread would be a reset, and a line in the server's log. */
+  waiting = 1;
+  for (int i = 0; i < count; i++) shutdown(connections[i].fd, SHUT_WR);
+  for (int i = 0; i < count; i++) while (receive(&connections[i]) > 0);
+  return 0;
+}

@@ -1,0 +1,134 @@
+/**
+ * What a server has to say to its clients, from the moment it is said until it has left: a queue for each client, emptied
+ * once a turn of the event loop, so that one write takes all that the turn has brought.
+ * @module
+ */
+import { setImmediate } from "node:timers";
+import type { Answer, Event } from "../../jim/messages.ts";
+import { type Pace, Pacer } from "../../jim/pacing.ts";
+import type { ServerWire } from "../../jim/wire.ts";
+import { type SocketConnection, writeAll } from "../tcp.ts";
+import { withDeadline } from "../timing.ts";
+
+/** How much may wait for a client, in bytes: one that falls further behind is disconnected. */
+export const MAX_QUEUED = 256 * 1024;
+/** How long what waits may take to leave when a connection ends, in ms. */
+const FINISH_TIMEOUT_MS = 5000;
+/** Clients that are written to before the event loop gets on with what has arrived meanwhile. */
+const SLICE = 60;
+
+/** Begins the writes of many outboxes, some at a time. */
+export class Dispatcher {
+  #due: Outbox[] = [];
+
+  /** Lets the outbox write what waits, at the end of this turn. */
+  schedule(outbox: Outbox): void {
+    if (this.#due.push(outbox) === 1) setImmediate(this.#dispatch);
+  }
+
+  readonly #dispatch = (): void => {
+    const due = this.#due;
+    this.#due = due.slice(SLICE);
+    if (this.#due.length > 0) setImmediate(this.#dispatch);
+    for (const outbox of due.slice(0, SLICE)) outbox.write();
+  };
+}
+
+/** What an outbox belongs to. */
+export interface OutboxOptions {
+  readonly connection: Pick<SocketConnection, "write" | "close">;
+  readonly wire: ServerWire;
+  readonly dispatcher: Dispatcher;
+  /** More waits than {@linkcode MAX_QUEUED}. */
+  readonly overflow: () => void;
+}
+
+/** The queue of one client. */
+export class Outbox {
+  readonly #options: OutboxOptions;
+  #pacer = new Pacer();
+  /** `idle`: nothing waits; `scheduled`: the dispatcher knows; `pausing`: a client that reads no streams needs time. */
+  #state: "idle" | "scheduled" | "pausing" | "writing" | "closed" = "idle";
+  #pause: ReturnType<typeof setTimeout> | undefined;
+  #flushed: PromiseWithResolvers<void> | undefined;
+
+  /** An empty one. */
+  constructor(options: OutboxOptions) {
+    this.#options = options;
+  }
+
+  /** Bytes that wait. */
+  get queued(): number {
+    return this.#pacer.queued;
+  }
+
+  /** Says something in the client's dialect. `receiver` is the name logged in on its connection. */
+  say(said: Answer | Event, receiver?: string): void {
+    if (this.#state === "closed") return;
+    const { wire, overflow } = this.#options;
+    this.#pacer.push(wire.encode(said, receiver), "type" in said ? "event" : "answer");
+    if (this.#pacer.queued > 0 && (this.#state === "idle" || this.#state === "pausing")) this.#schedule();
+    if (this.#pacer.queued > MAX_QUEUED) overflow();
+  }
+
+  /** Forgets what waits. What is being written is finished, so that no object is cut. */
+  clear(): void {
+    this.#pacer = new Pacer();
+  }
+
+  /** Resolves when nothing waits any more, or nobody to take it is left. */
+  flushed(): Promise<void> {
+    if (this.#state === "idle" || this.#state === "closed") return Promise.resolve();
+    return (this.#flushed ??= Promise.withResolvers()).promise;
+  }
+
+  /** Resolves when all that waits has left, or after 5 s; from then on nothing is written. */
+  async end(): Promise<void> {
+    await withDeadline(FINISH_TIMEOUT_MS, this.flushed()).catch(() => {});
+    this.#settle("closed");
+  }
+
+  /** Writes what waits. For the dispatcher. */
+  async write(): Promise<void> {
+    if (this.#closed) return;
+    this.#state = "writing";
+    try {
+      for (let pace; (pace = this.#nextPace()) !== undefined;) {
+        if (pace.type === "wait") return this.#pauseFor(pace.ms);
+        await writeAll(this.#options.connection, pace.bytes);
+        if (this.#closed) return;
+      }
+      this.#settle("idle");
+    } catch {
+      this.#settle("closed");
+      this.#options.connection.close(); // the read tells why
+    }
+  }
+
+  get #closed(): boolean {
+    return this.#state === "closed";
+  }
+
+  #nextPace(): Pace | undefined {
+    const { streams, dialect } = this.#options.wire;
+    return this.#pacer.next({ streams, pollInterval: dialect.pollInterval }, performance.now());
+  }
+
+  #pauseFor(ms: number): void {
+    this.#state = "pausing";
+    this.#pause = setTimeout(() => this.#schedule(), Math.ceil(ms));
+  }
+
+  #schedule(): void {
+    clearTimeout(this.#pause);
+    this.#state = "scheduled";
+    this.#options.dispatcher.schedule(this);
+  }
+
+  #settle(state: "idle" | "closed"): void {
+    clearTimeout(this.#pause);
+    this.#state = state;
+    this.#flushed?.resolve();
+    this.#flushed = undefined;
+  }
+}
