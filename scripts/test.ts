@@ -7,6 +7,7 @@
  */
 
 const END_TO_END = [
+  "--parallel", // file beside file: most of their time they wait for somebody else's deadline
   "--allow-net",
   "--allow-read",
   "--allow-write",
@@ -29,7 +30,7 @@ async function runLayer(name: string, args: readonly string[]): Promise<{ counts
   console.log(`\n== ${name}: deno test ${args.join(" ")}`);
   const layer = new Deno.Command(Deno.execPath(), {
     args: ["test", "--no-prompt", "--quiet", ...args],
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", DENO_JOBS: `${navigator.hardwareConcurrency + 1}` },
     stdout: "piped",
   }).spawn();
   let counts = [0, 0, 0];
