@@ -7,7 +7,8 @@
  * @module
  */
 import { formatAddress } from "../lib/address.ts";
-import { messages, printReply, runClient, serverHint, timeoutOption } from "../lib/net/client.ts";
+import { flag } from "../lib/net/cli.ts";
+import { messages, notice, printReply, runClient, serverHint, timeoutOption } from "../lib/net/client.ts";
 import { attempt } from "../lib/net/failure.ts";
 import { connectSecure } from "../lib/net/secure.ts";
 import { clientSecurity, SECURE_CLIENT_OPTIONS } from "../lib/net/secure_options.ts";
@@ -19,9 +20,14 @@ import { askEcho } from "./tcp_echo.ts";
 const PATH = "clients/secure_echo";
 
 if (import.meta.main) {
-  const options = { ...SECURE_CLIENT_OPTIONS, timeout: timeoutOption("10s") };
-  await runClient({ path: PATH, options }, async ({ host, port, message, timeout, ...secure }) => {
+  const options = {
+    ...SECURE_CLIENT_OPTIONS,
+    timeout: timeoutOption("10s"),
+    verbose: flag({ short: "v", help: "say what does the encryption" }),
+  };
+  await runClient({ path: PATH, options }, async ({ host, port, message, timeout, verbose, ...secure }) => {
     const security = await clientSecurity(secure, { host: formatAddress({ hostname: host, port }), path: PATH });
+    if (verbose) notice(PATH, `${security.backend.name} does the encryption`);
     const plain = await connectTcp({ hostname: host, port, timeout, hint: serverHint("servers/secure_echo") });
     await using connection = await connectSecure(plain, security, { application: APPLICATION });
     for await (const text of messages(message)) {

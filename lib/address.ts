@@ -49,3 +49,22 @@ export function parseAddress(text: string): Address {
   }
   return { hostname, port };
 }
+
+/**
+ * What stands for everybody behind an address when their connections are counted: an IPv4 address itself, of an IPv6 address
+ * its /64, all of which one subscriber has (RFC 6177).
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * assertEquals(networkOf("192.0.2.7"), "192.0.2.7");
+ * assertEquals(networkOf("2001:db8:0:7::1"), "2001:db8:0:7::/64");
+ * ```
+ */
+export function networkOf(hostname: string): string {
+  const address = MAPPED_IPV4.exec(hostname)?.[1] ?? hostname;
+  if (!address.includes(":")) return address;
+  const [left, right] = address.split("::").map((half) => half === "" ? [] : half.split(":")) as [string[], string[]?];
+  const zeros = right === undefined ? 0 : 8 - left.length - right.length;
+  const groups = [...left, ...Array<string>(zeros).fill("0"), ...right ?? []];
+  return `${groups.slice(0, 4).join(":")}::/64`;
+}

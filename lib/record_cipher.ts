@@ -19,7 +19,7 @@ export const TAG_LENGTH = 16;
  * One direction of one channel, under one key: it either only seals or only opens.
  *
  * The nonce is 4 zero bytes and the counter in 8 bytes. The caller never uses a counter twice. Any call may return a promise
- * and any may not; up to 4 may be under way at a time, each on bytes of its own that nobody touches before it ends.
+ * and any may not; up to 5 may be under way at a time, each on bytes of its own that nobody touches before it ends.
  */
 export interface RecordCipher {
   /** Replaces `plaintext || 16 spare bytes` by `ciphertext || tag`. */

@@ -30,8 +30,8 @@ export const MAX_RECORD_DATA = MAX_PLAINTEXT - HEADER_LENGTH;
 /** A record on the wire, in bytes. */
 const MIN_RECORD = LENGTH_WIDTH + HEADER_LENGTH + TAG_LENGTH;
 const MAX_RECORD = LENGTH_WIDTH + MAX_SEALED;
-/** The records that a cipher is given at a time. */
-const MAX_IN_FLIGHT = 4;
+/** The records that a cipher is given at a time, and those of a batch: enough for the 256 KiB of one usual write. */
+const MAX_IN_FLIGHT = 5;
 /** A large buffer: so many of the longest records. */
 const LARGE_BUFFER = MAX_IN_FLIGHT * MAX_RECORD;
 /** A small one, for channels that say little. */
@@ -181,7 +181,7 @@ export interface RecordBatch {
 }
 
 /**
- * Turns a byte stream into records. What is appended gathers in a batch of at most 256 KiB until it is taken; a record is
+ * Turns a byte stream into records. What is appended gathers in a batch of at most 320 KiB until it is taken; a record is
  * sealed as soon as it is full.
  */
 export class RecordWriter {
@@ -251,7 +251,7 @@ export class RecordWriter {
     return { bytes, sealed };
   }
 
-  /** Takes back the memory of a batch that has been sent. */
+  /** Takes back the memory of a batch that has been sent: it holds nothing but sealed records. */
   recycle({ bytes }: RecordBatch): void {
     const buffer = new Uint8Array(bytes.buffer);
     if (buffer.length === SMALL_BUFFER) this.#spare = buffer;
@@ -409,12 +409,17 @@ export class RecordReader {
   }
 
   #move(buffer: Uint8Array<ArrayBuffer>): void {
-    const old = this.#buffer;
-    buffer.set(old.subarray(this.#start, this.#end));
+    buffer.set(this.#buffer.subarray(this.#start, this.#end));
+    this.#leave(buffer);
     this.#end -= this.#start;
     this.#start = 0;
+  }
+
+  /** Overwrites what the buffer held, which another channel may use next, and goes on with `buffer`. */
+  #leave(buffer: Uint8Array<ArrayBuffer>): void {
+    this.#buffer.fill(0);
+    giveBuffer(this.#buffer);
     this.#buffer = buffer;
-    giveBuffer(old);
   }
 
   /** The announced length of the record at #start; 0 if not even that is there. */
@@ -485,8 +490,7 @@ export class RecordReader {
     this.#state = "closed";
     if (this.#start < this.#end || this.#opening.length > 0) this.#refuseMore();
     this.#keys.close();
-    giveBuffer(this.#buffer);
-    this.#buffer = new Uint8Array(SMALL_BUFFER);
+    this.#leave(new Uint8Array(SMALL_BUFFER));
     this.#start = this.#end = 0;
   }
 

@@ -3,7 +3,9 @@
  * The bytes and rules are those of {@link ../secure_channel.ts} and {@link ../secure_records.ts}.
  * @module
  */
+import { networkOf, parseAddress } from "../address.ts";
 import { ProtocolError } from "../errors.ts";
+import { FailureCounter } from "../failure_counter.ts";
 import { fingerprint } from "../identity.ts";
 import { type ChannelHandshake, type ChannelKeys, initiate, respond } from "../secure_channel.ts";
 import { RecordReader, RecordWriter } from "../secure_records.ts";
@@ -29,7 +31,7 @@ const REFUSED_HINT =
 /**
  * A byte stream inside a secure channel, with the methods of a plain connection.
  *
- * What is written gathers until the turn ends, and while an earlier write is under way, at most 256 KiB of each: then writing
+ * What is written gathers until the turn ends, and while an earlier write is under way, at most 320 KiB of each: then writing
  * waits. Writes at the same time follow each other whole. Nothing is read ahead of {@linkcode read}, one at a time. Whatever
  * goes wrong closes the connection, and nothing more is sent.
  */
@@ -260,6 +262,11 @@ export class SecureConnection implements SocketConnection {
   }
 }
 
+/** Whose connection it is, where they are counted. */
+function sourceOf(connection: TcpConnection): string {
+  return networkOf(parseAddress(connection.peer).hostname);
+}
+
 /** How many handshakes a server has under way. */
 export class HandshakeGate {
   readonly #byAddress = new Map<string, number>();
@@ -273,16 +280,24 @@ export class HandshakeGate {
 
   /** Resolves when the connection's turn has come; disposing ends it. It is left out when it closes before. */
   async enter(connection: TcpConnection): Promise<Disposable> {
-    const address = connection.peer.slice(0, connection.peer.lastIndexOf(":"));
-    if (!this.#hasRoom(address)) await this.#wait(address, connection.closed);
-    this.#add(address, 1);
+    const address = sourceOf(connection);
+    if (this.#hasRoom(address)) this.#add(address, 1);
+    else await this.#wait(address, connection.closed);
     return {
       [Symbol.dispose]: () => {
         this.#add(address, -1);
-        const next = this.#waiting.findIndex(({ address }) => this.#hasRoom(address));
-        if (next !== -1) this.#waiting.splice(next, 1)[0]!.enter();
+        this.#admitNext();
       },
     };
+  }
+
+  /** Gives the place that is free to the first that may have it, at once: whoever comes now must not take it too. */
+  #admitNext(): void {
+    const index = this.#waiting.findIndex(({ address }) => this.#hasRoom(address));
+    if (index === -1) return;
+    const [next] = this.#waiting.splice(index, 1);
+    this.#add(next!.address, 1);
+    next!.enter();
   }
 
   #wait(address: string, closed: Promise<void>): Promise<void> {
@@ -370,8 +385,16 @@ export function secured(
   { application, log }: { readonly application: string; readonly log: Log },
 ): (connection: TcpConnection) => Promise<void> {
   const gate = new HandshakeGate();
+  const failures = new FailureCounter(() => performance.now());
   return async (plain) => {
-    const connection = await acceptSecure(plain, security, { application, gate });
+    const source = sourceOf(plain); // while it has one
+    const connection = await acceptSecure(plain, security, { application, gate }).catch((error) => {
+      const count = failures.add(source);
+      if (Number.isInteger(Math.log10(count)) && count > 1) {
+        log.write("warn", `${count} handshakes of ${source} have failed within a minute`);
+      }
+      throw error;
+    });
     const { protocol, remoteStatic } = connection;
     const who = remoteStatic === undefined ? "a client without a key" : fingerprint(remoteStatic);
     log.write("debug", `secure: ${who}, ${protocol}`, connection.peer);
@@ -383,7 +406,10 @@ export function secured(
   };
 }
 
-/** Holds the handshake within its time, and closes the connection if it fails. */
+/**
+ * Holds the handshake within its time, and closes the connection if it fails. What a server needs to decide about a client is
+ * part of its time, what the user of a client needs is not.
+ */
 async function hold(
   connection: TcpConnection,
   handshake: ChannelHandshake,
@@ -409,8 +435,9 @@ async function hold(
       received = new Uint8Array("need" in value ? value.need : 0);
       if ("send" in value) await writeAll(connection, value.send);
       else if ("need" in value) await readFull(connection, received);
+      else if (gate !== undefined) await Promise.race([trust(value.trust), connection.closed]);
       else {
-        clearTimeout(timer); // others than the peer decide now
+        clearTimeout(timer); // the user decides now, not the peer
         left -= performance.now() - begun;
         await trust(value.trust);
         startTimer();

@@ -2,7 +2,8 @@ import { concat } from "@std/bytes";
 import { portableBackend } from "../../lib/ciphers_portable.ts";
 import { AuthenticationError, TruncatedError } from "../../lib/errors.ts";
 import { AttemptError } from "../../lib/net/failure.ts";
-import { acceptSecure, connectSecure, HandshakeGate, type SecureConnection } from "../../lib/net/secure.ts";
+import { Log } from "../../lib/net/log.ts";
+import { acceptSecure, connectSecure, HandshakeGate, SecureConnection, secured } from "../../lib/net/secure.ts";
 import type { ClientSecurity, ServerSecurity } from "../../lib/net/secure_options.ts";
 import { readFull, TcpConnection, writeAll } from "../../lib/net/tcp.ts";
 import { x25519 } from "../../lib/noise_primitives.ts";
@@ -183,6 +184,28 @@ Deno.test("SecureConnection: what comes before a wrong record is still delivered
   await client.closed;
 });
 
+Deno.test("SecureConnection: after a wrong record even what waits to be sent is not", async () => {
+  const { ends: [client, server], plain } = await securePair();
+  const write = plain[0].write.bind(plain[0]);
+  const held = Promise.withResolvers<void>();
+  let sent = 0;
+  plain[0].write = async (bytes) => {
+    await held.promise;
+    const count = await write(bytes);
+    sent += count;
+    return count;
+  };
+  await client.write(bytes(10));
+  await new Promise((resolve) => setTimeout(resolve)); // it is under way, and this one waits
+  await client.write(bytes(10));
+  await plain[1].write(concat([Uint8Array.of(0, 19), new Uint8Array(19)]));
+  await assertRejects(() => client.read(new Uint8Array(10)), AuthenticationError);
+  held.resolve();
+  await client.closed;
+  assertEquals(sent, 0);
+  await server.finish();
+});
+
 Deno.test("SecureConnection: with a peer that never reads, writing waits, and little is held", async () => {
   const { ends: [client, server], plain } = await securePair();
   let [written, sent] = [0, 0];
@@ -199,7 +222,7 @@ Deno.test("SecureConnection: with a peer that never reads, writing waits, and li
     before = written;
     await new Promise((resolve) => setTimeout(resolve, 300));
   }
-  assert(written - sent <= 2 * 4 * MAX_RECORD_DATA, `${written - sent} bytes`); // two batches
+  assert(written - sent <= 2 * 5 * MAX_RECORD_DATA, `${written - sent} bytes`); // two batches
   assert(written > sent); // and it is the peer that it waits for
   const received = await Promise.all([server.finish(), assertRejects(() => writing, Error)]);
   assert(received.length > 0);
@@ -217,7 +240,7 @@ Deno.test("SecureConnection: with a handler that never reads, no more is taken f
   };
   const writing = client.write(bytes(8_000_000));
   for (let i = 0; i < 100; i++) await server.read(new Uint8Array(1));
-  assert(taken <= 300_000, `${taken} bytes`);
+  assert(taken <= 400_000, `${taken} bytes`);
   const rest = readAll(server);
   await writing;
   await client.closeWrite();
@@ -230,6 +253,55 @@ Deno.test("SecureConnection: a session that is too old ends, with a close record
   assertEquals(await client.read(new Uint8Array(1)), null);
   await server.closed;
   await client.finish();
+});
+
+Deno.test("SecureConnection: the timer of a session ends with the connection", async () => {
+  const { setTimeout, clearTimeout } = globalThis;
+  const session = 3_600_000;
+  const running = new Set<unknown>();
+  globalThis.setTimeout = ((action: () => void, ms: number) => {
+    const timer = setTimeout(action, ms);
+    if (ms === session) running.add(timer);
+    return timer;
+  }) as typeof setTimeout;
+  globalThis.clearTimeout = (timer) => {
+    running.delete(timer);
+    clearTimeout(timer);
+  };
+  try {
+    const { ends: [client, server] } = await securePair({ maxSession: session }, { maxSession: session });
+    assertEquals(running.size, 2);
+    await Promise.all([client.finish(), server.finish()]);
+    assertEquals(running.size, 0);
+  } finally {
+    Object.assign(globalThis, { setTimeout, clearTimeout });
+  }
+});
+
+Deno.test("secured(): a connection is done with when its last bytes and the close record have left", async () => {
+  const [client, server] = await plainPair();
+  const held = Promise.withResolvers<void>();
+  const left = Promise.withResolvers<void>();
+  const handle = async (connection: SecureConnection) => {
+    const write = server.write.bind(server);
+    server.write = async (bytes) => {
+      left.resolve();
+      await held.promise;
+      return write(bytes);
+    };
+    await connection.write(bytes(10));
+  };
+  let done = false;
+  const log = new Log("test", { quiet: true });
+  const served = secured(handle, serverSide, { application, log })(server).then(() => done = true);
+  const secure = await connectSecure(client, clientSide, { application });
+  await left.promise;
+  await new Promise((resolve) => setTimeout(resolve));
+  assert(!done);
+  held.resolve();
+  await served;
+  assertEquals(await readAll(secure), bytes(10));
+  await secure.finish();
 });
 
 Deno.test("acceptSecure() gives the handshake its time in all, however the bytes drip, and closes without a word", async () => {
@@ -285,6 +357,70 @@ Deno.test("connectSecure() shows nothing of itself to a server that is not the r
   assertEquals(received, 5 + 28 + 2 + 32); // the preamble and the first message
 });
 
+Deno.test("acceptSecure(): what a server needs to decide about a client is part of the 10 s", async () => {
+  const [client, server] = await plainPair();
+  const authorize = () => new Promise<boolean>(() => {}); // never knows
+  await Promise.all([
+    assertRejects(() => connectSecure(client, clientSide, { application }), AttemptError),
+    assertRejects(() => accept(server, { ...serverSide, authorize }, 500), Deno.errors.TimedOut, "no handshake within"),
+  ]);
+});
+
+Deno.test("connectSecure(): what a user needs to decide about a server is not", async () => {
+  const [client, server] = await plainPair();
+  const verify = () => new Promise<void>((resolve) => setTimeout(resolve, 2500));
+  const accepting = accept(server);
+  const secure = await connectSecure(client, { ...clientSide, verify }, { application, timeout: 2000 });
+  await Promise.all([secure.finish(), (await accepting).finish()]);
+});
+
+Deno.test("connectSecure(): the time before the user decides counts, and so does the time after", async () => {
+  const [client, server] = await plainPair();
+  const write = server.write.bind(server);
+  server.write = async (bytes) => {
+    await new Promise((resolve) => setTimeout(resolve, 600)); // message 2, and then the confirmation
+    return write(bytes);
+  };
+  const accepting = accept(server).catch((error) => error);
+  const settings = { application, timeout: 1000 };
+  const failed = await assertRejects(() => connectSecure(client, clientSide, settings), AttemptError);
+  assertStringIncludes(failed.message, "no handshake within 1 s");
+  const accepted = await accepting;
+  if (accepted instanceof SecureConnection) await accepted.finish();
+});
+
+Deno.test("HandshakeGate: a flood of 10,000 garbage handshakes never has more than 128 places of one address", async () => {
+  const gate = new HandshakeGate();
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const security = { ...serverSide, authorize: () => Promise.resolve(false) };
+  const accepted: Promise<unknown>[] = [];
+  let most = 0;
+  const accepting = (async () => {
+    for await (const conn of listener) {
+      const connection = new TcpConnection(conn);
+      accepted.push(acceptSecure(connection, security, { application, gate }).catch(() => {}));
+      await Promise.resolve();
+      most = Math.max(most, gate.counts.halfOpen);
+    }
+  })();
+  const preamble = new TextEncoder().encode("NPS1\x1cNoise_XX_25519_AESGCM_SHA256");
+  const attack = async (held: Deno.TcpConn[]) => {
+    for (let i = 0; i < 50; i++) {
+      const conn = await Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
+      await conn.write(preamble).catch(() => {});
+      held.push(conn);
+      if (held.length > 1) held.shift()!.close(); // cut: its place is free, and the next one has come already
+    }
+    for (const conn of held) conn.close();
+  };
+  await inTime(Promise.all(Array.from({ length: 200 }, () => attack([]))), "the flood");
+  listener.close();
+  await accepting.catch(() => {});
+  await Promise.all(accepted);
+  assertEquals([accepted.length, most], [10_000, 128]);
+  assertEquals(gate.counts, { halfOpen: 0, waiting: 0 });
+});
+
 Deno.test("HandshakeGate: at most 256 at a time, 128 of an address; the others wait, and leave when they close", async () => {
   const gate = new HandshakeGate();
   const from = (address: string) => {
@@ -311,6 +447,20 @@ Deno.test("HandshakeGate: at most 256 at a time, 128 of an address; the others w
   inside.push(await next);
   for (const place of [...inside, ...others]) place[Symbol.dispose]();
   assertEquals(gate.counts, { halfOpen: 0, waiting: 0 });
+});
+
+Deno.test("HandshakeGate: the addresses of one IPv6 /64 share their places", async () => {
+  const gate = new HandshakeGate();
+  const enter = (address: string) =>
+    gate.enter({ peer: `${address}:1`, closed: new Promise(() => {}) } as TcpConnection);
+  const inside = await Promise.all(Array.from({ length: 128 }, (_, i) => enter(`[2001:db8::${i + 1}]`)));
+  const waiting = enter("[2001:db8::ffff]");
+  inside.push(await enter("[2001:db8:0:1::1]"));
+  assertEquals(gate.counts, { halfOpen: 129, waiting: 1 });
+  inside.pop()![Symbol.dispose]();
+  inside.pop()![Symbol.dispose]();
+  (await waiting)[Symbol.dispose]();
+  for (const place of inside) place[Symbol.dispose]();
 });
 
 // --- The programs --------------------------------------------------------------------------------------------------
@@ -432,5 +582,106 @@ testWith(["cat"], "secure_echo: 10,000 garbage handshakes leave it as it was", a
     assert(grown < 64 * 2 ** 20, `grew by ${grown} bytes`);
     const { stdout, stderr } = await run(CLIENT, [...at(server), "-m", "hello"], { env });
     assertEquals(stdout, "hello\n", stderr);
+    await server.logged("10000 handshakes of 127.0.0.1 have failed within a minute");
   });
 });
+
+Deno.test("secure_echo: --verbose says at both ends what does the encryption", async () => {
+  await withServer(["-v", "--backend", "noble"], async (server, env) => {
+    const { code, stderr } = await run(CLIENT, [...at(server), "-v", "--backend", "portable", "-m", "hello"], { env });
+    assertEquals(code, 0, stderr);
+    assertStringIncludes(stderr, "secure_echo: portable does the encryption\n");
+    await server.logged("secure_echo: noble does the encryption");
+  });
+});
+
+/** What somebody on the way does to one record of one side. */
+type Attack = "drop" | "double" | "swap" | "reflect";
+type Side = "client" | "server";
+
+/** Puts somebody between a client and `port`, who attacks the record of that number; resolves to its own port. */
+function attackOnTheWay(
+  port: number,
+  { side, number, attack }: { side: Side; number: number; attack: Attack },
+): Deno.TcpListener {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const preamble = { client: [33, 34, 66], server: [98] };
+  const relay = async (from: Side, input: TcpConnection, output: TcpConnection) => {
+    for (const length of preamble[from]) {
+      const part = new Uint8Array(length);
+      await readFull(input, part);
+      await writeAll(output, part);
+    }
+    let held = new Uint8Array();
+    for (let i = 0;; i++) {
+      const length = new Uint8Array(2);
+      await readFull(input, length);
+      const sealed = new Uint8Array(length[0]! * 256 + length[1]!);
+      await readFull(input, sealed);
+      const record = concat([length, sealed]);
+      const hit = from === side && i === number;
+      if (!hit) await writeAll(output, concat([record, held]));
+      held = new Uint8Array();
+      if (hit && attack === "double") await writeAll(output, concat([record, record]));
+      if (hit && attack === "reflect") await writeAll(input, record);
+      if (hit && attack === "swap") held = record;
+    }
+  };
+  (async () => {
+    const client = new TcpConnection(await listener.accept());
+    const server = new TcpConnection(await Deno.connect({ hostname: "127.0.0.1", port }));
+    const both = [[client, server, "client"], [server, client, "server"]] as const;
+    await Promise.all(both.map(async ([input, output, from]) => {
+      await relay(from, input, output).catch(() => {}); // the end, or a reset
+      await output.closeWrite().catch(() => {});
+    }));
+    client.close();
+    server.close();
+  })();
+  return listener;
+}
+
+for (const side of ["client", "server"] as const) {
+  // A server's record 0 is the confirmation. Then one record a turn, and the close record.
+  const records = { client: { data: 1, close: 3 }, server: { confirmation: 0, data: 2, close: 4 } };
+  for (const [type, number] of Object.entries(records[side])) {
+    for (const attack of ["drop", "double", "swap", "reflect"] as const) {
+      Deno.test(`secure_echo: with the ${side}'s ${type} record hit by "${attack}" both ends end, and nothing wrong arrives`, async () => {
+        await withServer(["-q"], async (server) => {
+          using proxy = attackOnTheWay(server.port, { side, number, attack });
+          const plain = new TcpConnection(
+            await Deno.connect({ hostname: "127.0.0.1", port: proxy.addr.port }),
+          );
+          const received: number[] = [];
+          const buffer = new Uint8Array(100);
+          const talk = async () => {
+            // Where a record is missing nobody can know, until the client has waited long enough.
+            const timeout = attack === "drop" || attack === "swap" ? 1000 : 20_000;
+            const client = await connectSecure(plain, clientSide, { application: "echo/1", timeout });
+            const patience = setTimeout(() => client.close(), timeout);
+            try {
+              for (const value of [1, 2, 3]) {
+                await client.write(Uint8Array.of(value));
+                received.push(...buffer.subarray(0, await client.read(buffer) ?? 0));
+              }
+              await client.closeWrite();
+              for (let count; (count = await client.read(buffer)) !== null;) {
+                received.push(...buffer.subarray(0, count));
+              }
+              await client.finish();
+            } finally {
+              clearTimeout(patience);
+            }
+          };
+          const ended = await inTime(talk().then(() => "well", () => "badly"), "the client's end");
+          assertEquals(received, [1, 2, 3].slice(0, received.length));
+          if (side === "server") assertEquals(ended, "badly");
+          const isNews = side === "client" || type === "confirmation" ||
+            (type === "data" && attack !== "drop" && attack !== "swap");
+          if (isNews) await server.logged(/closed: Cannot/); // to the server: else it sees a client that ends its stream
+          await plain.closed;
+        });
+      });
+    }
+  }
+}

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { formatAddress, parseAddress } from "../../lib/address.ts";
+import { formatAddress, networkOf, parseAddress } from "../../lib/address.ts";
 import { UsageError } from "../../lib/errors.ts";
 import { assertEquals, assertThrows } from "../assert.ts";
 
@@ -40,4 +40,20 @@ Deno.test("parseAddress: refuses what lacks a host, a port or the brackets of IP
   for (const text of [...texts, "::1:9001", "[::1]", "[::1]9001", "[a]:9001", "[]:9001"]) {
     assertThrows(() => parseAddress(text), UsageError, "is no address");
   }
+});
+
+Deno.test("networkOf: an IPv4 address is one by itself, an IPv6 address one with all of its /64", () => {
+  const cases: [string, string][] = [
+    ["192.0.2.7", "192.0.2.7"],
+    ["::ffff:192.0.2.7", "192.0.2.7"],
+    ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"],
+    ["2001:db8:1:2::", "2001:db8:1:2::/64"],
+    ["2001:db8::5:6", "2001:db8:0:0::/64"],
+    ["2001:db8:1::4:5:6:7", "2001:db8:1:0::/64"],
+    ["::3:4:5:6:7:8", "0:0:3:4::/64"],
+    ["::1", "0:0:0:0::/64"],
+    ["::", "0:0:0:0::/64"],
+    ["fe80::1%eth0", "fe80:0:0:0::/64"],
+  ];
+  for (const [address, network] of cases) assertEquals(networkOf(address), network);
 });

@@ -1,5 +1,7 @@
-"""A secure channel with XX and ChaCha20-Poly1305, from docs/protocols/secure_channel.md and Python's standard library alone.
-usage: secure_channel.py client PORT | server. Slow, and not for secrets."""
+"""A secure channel with XX, from docs/protocols/secure_channel.md and Python's standard library alone; AES-256-GCM takes OpenSSL's
+libcrypto as well. usage: secure_channel.py client PORT AESGCM|ChaChaPoly | server. Slow, and not for secrets."""
+import ctypes
+import ctypes.util
 import hashlib
 import hmac
 import os
@@ -7,9 +9,7 @@ import socket
 import struct
 import sys
 
-NAME = b"Noise_XX_25519_ChaChaPoly_SHA256"
 APPLICATION = b"echo/1"
-PREAMBLE = b"NPS1" + bytes([len(NAME)]) + NAME
 DATA, CLOSE, PADDING = 0, 1, 2
 
 
@@ -70,17 +70,53 @@ def tag_of(key, nonce, ad, sealed):
     return (y + s & 2**128 - 1).to_bytes(16, "little")
 
 
-def seal(key, counter, ad, text):
-    nonce = struct.pack("<4xQ", counter)
-    sealed = crypt(key, nonce, text)
-    return sealed + tag_of(key, nonce, ad, sealed)
+class ChaChaPoly:
+    @staticmethod
+    def seal(key, counter, ad, text):
+        nonce = struct.pack("<4xQ", counter)
+        sealed = crypt(key, nonce, text)
+        return sealed + tag_of(key, nonce, ad, sealed)
+
+    @staticmethod
+    def open(key, counter, ad, sealed):
+        nonce = struct.pack("<4xQ", counter)
+        if not hmac.compare_digest(tag_of(key, nonce, ad, sealed[:-16]), sealed[-16:]):
+            sys.exit("wrong tag")
+        return crypt(key, nonce, sealed[:-16])
 
 
-def open_sealed(key, counter, ad, sealed):
-    nonce = struct.pack("<4xQ", counter)
-    if not hmac.compare_digest(tag_of(key, nonce, ad, sealed[:-16]), sealed[-16:]):
-        sys.exit("wrong tag")
-    return crypt(key, nonce, sealed[:-16])
+# --- AES-256-GCM (NIST SP 800-38D), by libcrypto --------------------------------------------------------------------
+class AESGCM:
+    def __init__(self):
+        self.lib = ctypes.CDLL(ctypes.util.find_library("crypto"))
+        self.lib.EVP_CIPHER_CTX_new.restype = self.lib.EVP_aes_256_gcm.restype = ctypes.c_void_p
+        self.context = ctypes.c_void_p(self.lib.EVP_CIPHER_CTX_new())
+        self.cipher = ctypes.c_void_p(self.lib.EVP_aes_256_gcm())
+        self.length = ctypes.byref(ctypes.c_int())
+        self.tag = ctypes.create_string_buffer(16)
+
+    def crypt(self, sealing, key, counter, ad, text):
+        out = ctypes.create_string_buffer(len(text) + 16)
+        nonce = struct.pack(">4xQ", counter)
+        self.lib.EVP_CipherInit_ex(self.context, self.cipher, None, key, nonce, sealing)
+        if ad:
+            self.lib.EVP_CipherUpdate(self.context, None, self.length, ad, len(ad))
+        if text:
+            self.lib.EVP_CipherUpdate(self.context, out, self.length, text, len(text))
+        return out.raw[: len(text)]
+
+    def seal(self, key, counter, ad, text):
+        sealed = self.crypt(1, key, counter, ad, text)
+        self.lib.EVP_CipherFinal_ex(self.context, self.tag, self.length)
+        self.lib.EVP_CIPHER_CTX_ctrl(self.context, 0x10, 16, self.tag)
+        return sealed + self.tag.raw
+
+    def open(self, key, counter, ad, sealed):
+        text = self.crypt(0, key, counter, ad, sealed[:-16])
+        self.lib.EVP_CIPHER_CTX_ctrl(self.context, 0x11, 16, sealed[-16:])
+        if self.lib.EVP_CipherFinal_ex(self.context, self.tag, self.length) != 1:
+            sys.exit("wrong tag")
+        return text
 
 
 # --- the handshake --------------------------------------------------------------------------------------------------
@@ -94,12 +130,19 @@ class Key:
         self.public = x25519(self.private, bytes([9]) + bytes(31))
 
 
+def preamble_of(suite):
+    name = b"Noise_XX_25519_" + suite.encode() + b"_SHA256"
+    return b"NPS1" + bytes([len(name)]) + name
+
+
 class Handshake:
-    def __init__(self, initiator):
+    def __init__(self, initiator, suite):
         self.initiator, self.e, self.s = initiator, Key(), Key()
-        self.h = self.ck = NAME  # 32 bytes, as many as a hash
+        self.aead = AESGCM() if suite == "AESGCM" else ChaChaPoly
+        preamble = preamble_of(suite)
+        self.h = self.ck = preamble[5:].ljust(32, b"\0")  # the name, as long as a hash
         self.key, self.counter = None, 0
-        self.mix_hash(PREAMBLE + bytes([len(APPLICATION)]) + APPLICATION)
+        self.mix_hash(preamble + bytes([len(APPLICATION)]) + APPLICATION)
 
     def mix_hash(self, text):
         self.h = hashlib.sha256(self.h + text).digest()
@@ -112,7 +155,7 @@ class Handshake:
     def crypt(self, operation, text):
         result = operation(self.key, self.counter, self.h, text) if self.key else text
         self.counter += 1
-        self.mix_hash(text if operation is open_sealed else result)
+        self.mix_hash(text if operation == self.aead.open else result)
         return result
 
     def mix_key(self, ours, theirs):
@@ -135,10 +178,10 @@ class Handshake:
                 self.mix_hash(self.e.public)
                 message += self.e.public
             elif token == "s":
-                message += self.crypt(seal, self.s.public)
+                message += self.crypt(self.aead.seal, self.s.public)
             else:
                 self.mix(token)
-        return message + self.crypt(seal, b"")
+        return message + self.crypt(self.aead.seal, b"")
 
     def read(self, tokens, message):
         self.rs = getattr(self, "rs", None)
@@ -147,10 +190,10 @@ class Handshake:
                 self.re, message = message[:32], message[32:]
                 self.mix_hash(self.re)
             elif token == "s":
-                self.rs, message = self.crypt(open_sealed, message[:48]), message[48:]
+                self.rs, message = self.crypt(self.aead.open, message[:48]), message[48:]
             else:
                 self.mix(token)
-        self.crypt(open_sealed, message)
+        self.crypt(self.aead.open, message)
 
 
 # --- records --------------------------------------------------------------------------------------------------------
@@ -175,17 +218,22 @@ def send(sock, message, before=b""):
 class Channel:
     def __init__(self, sock, handshake):
         keys = handshake.derive(b"")
-        self.sock = sock
+        self.sock, self.aead = sock, handshake.aead
         self.out, self.into = keys if handshake.initiator else keys[::-1]
         self.sent = self.received = 0
 
+    def key_for(self, number, key):
+        return self.aead.seal(key, 2**64 - 1, b"", bytes(32))[:32] if number > 0 and number % 65536 == 0 else key
+
     def write(self, kind, data=b"", padding=0):
         plain = struct.pack(">BH", kind, len(data)) + data + bytes(padding)
-        send(self.sock, seal(self.out, self.sent, b"", plain))
+        self.out = self.key_for(self.sent, self.out)
+        send(self.sock, self.aead.seal(self.out, self.sent, b"", plain))
         self.sent += 1
 
     def read(self):
-        plain = open_sealed(self.into, self.received, b"", receive(self.sock))
+        self.into = self.key_for(self.received, self.into)
+        plain = self.aead.open(self.into, self.received, b"", receive(self.sock))
         self.received += 1
         kind, length = struct.unpack(">BH", plain[:3])
         if any(plain[3 + length :]):
@@ -193,10 +241,10 @@ class Channel:
         return kind, plain[3 : 3 + length]
 
 
-def client(port):
+def client(port, suite):
     sock = socket.create_connection(("127.0.0.1", port))
-    handshake = Handshake(True)
-    send(sock, handshake.write("e"), PREAMBLE)
+    handshake = Handshake(True, suite)
+    send(sock, handshake.write("e"), preamble_of(suite))
     handshake.read("e ee s es", receive(sock))
     send(sock, handshake.write("s se"))
     channel = Channel(sock, handshake)
@@ -217,9 +265,12 @@ def server():
     listener = socket.create_server(("127.0.0.1", 0))
     print("listening on tcp://127.0.0.1:%d" % listener.getsockname()[1], flush=True)
     sock, _ = listener.accept()
-    if read(sock, len(PREAMBLE)) != PREAMBLE:
+    preamble = read(sock, 5)
+    preamble += read(sock, preamble[4])
+    suites = [suite for suite in ("AESGCM", "ChaChaPoly") if preamble == preamble_of(suite)]
+    if not suites:
         sys.exit("wrong preamble")
-    handshake = Handshake(False)
+    handshake = Handshake(False, suites[0])
     handshake.read("e", receive(sock))
     send(sock, handshake.write("e ee s es"))
     handshake.read("s se", receive(sock))
@@ -235,4 +286,4 @@ def server():
     print("closed", flush=True)
 
 
-client(int(sys.argv[2])) if sys.argv[1] == "client" else server()
+client(int(sys.argv[2]), sys.argv[3]) if sys.argv[1] == "client" else server()
