@@ -23,9 +23,14 @@ const SETTLE_MS = 500;
 /** So that the rate of a connection is that of the server. */
 const UNLIMITED = ["--rate", "1000000"];
 
+/** Also how long the line is that a member gets. */
+interface RoomFigures extends Figures {
+  readonly bytes: number;
+}
+
 /** What is measured in one round; only ours keeps messages and has its memory looked at. */
 interface Sample {
-  readonly room: Figures;
+  readonly room: RoomFigures;
   readonly direct?: Figures;
   readonly idleKiB?: number;
 }
@@ -53,9 +58,10 @@ export async function jim(rounds: number): Promise<Report> {
     text:
       `A room of ${
         MEMBERS.toLocaleString("en-US")
-      } members in which each sender says the next thing when another member ` +
-      "has heard the last; a message counts at each member who gets it. ngircd speaks IRC, the others JIM, where each sender also " +
-      "gets an answer. A durable message is on the disk before its sender gets 200.",
+      } members in which each sender says the next thing when all others have ` +
+      "heard the last; a message counts at each member who gets it, and so does its time from being sent. The texts are the " +
+      "same; ngircd says them in IRC and the others in JIM, where lines are longer and each sender also gets an answer. A " +
+      "durable message is on the disk before its sender gets 200.",
     tables: [
       costs({
         caption: `${MEMBERS.toLocaleString("en-US")} members, ${SENDERS} of them speak`,
@@ -64,6 +70,7 @@ export async function jim(rounds: number): Promise<Report> {
         of: ({ room }) => room,
         peer: PEERS.ngircd,
         message: "message",
+        extra: { title: "bytes", figure: ({ bytes }) => bytes },
       }),
       {
         caption: `Durable messages between ${TALKERS} users, and the memory of ${
@@ -83,10 +90,22 @@ export async function jim(rounds: number): Promise<Report> {
     ],
     targets: [
       {
-        demand: `jim ÷ ngircd: CPU of a message at a member, ${MEMBERS} members, ${SENDERS} senders`,
+        demand: `ngircd ÷ jim: messages/s, ${MEMBERS} members, ${SENDERS} senders`,
         limit: 1,
         unit: "×",
-        values: samples.ratios(messenger.name, PEERS.ngircd.name, ({ room }) => room.cpuUs),
+        values: samples.ratios(PEERS.ngircd.name, messenger.name, ({ room }) => room.perSecond),
+      },
+      {
+        demand: "one write a member ÷ jim: messages/s of the same room",
+        limit: 0.2,
+        unit: "×",
+        values: samples.ratios(PEERS.naiveChat.name, messenger.name, ({ room }) => room.perSecond),
+      },
+      {
+        demand: "jim ÷ ngircd: p99 of the same room",
+        limit: 1,
+        unit: "×",
+        values: samples.ratios(messenger.name, PEERS.ngircd.name, ({ room }) => room.p99Us),
       },
       {
         demand: `jim: time of a durable message at ${TALKERS} users (5,000 a second are asked)`,
@@ -99,12 +118,12 @@ export async function jim(rounds: number): Promise<Report> {
   };
 }
 
-function loadChat(server: Server, { mode, protocol, connections, senders }: ChatLoad): Promise<Figures> {
+function loadChat(server: Server, { mode, protocol, connections, senders }: ChatLoad): Promise<RoomFigures> {
   const args = [server.port, server.pid, mode, protocol, connections, senders, SETTLE_S, MEASURED_S];
   return load(withOpenFiles(OPEN_FILES, [LOADERS.chat, ...args.map(String)]));
 }
 
-async function measureRoom(contender: Contender): Promise<Figures> {
+async function measureRoom(contender: Contender): Promise<RoomFigures> {
   await using server = await Server.start(withOpenFiles(OPEN_FILES, contender.command), { cpu: 0 });
   const protocol = contender === PEERS.ngircd ? "irc" : "jim";
   return await loadChat(server, { mode: "room", protocol, connections: MEMBERS, senders: SENDERS });

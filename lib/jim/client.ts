@@ -10,6 +10,7 @@ import { formatDuration } from "../units.ts";
 import { addresseeFault, COMMAND_HELP, parseCommand, type Vocabulary } from "./client_commands.ts";
 import { A, type Dialect, type JsonObject } from "./dialects.ts";
 import { type Answer, type Event, EVERYONE, LIMITS, type Message, type Request } from "./messages.ts";
+import { Inbox } from "./inbox.ts";
 import { isRoom } from "./names.ts";
 import { TokenBucket } from "./rate_limit.ts";
 import { ClientWire } from "./wire.ts";
@@ -22,13 +23,11 @@ export const UNANSWERED_MS = 1500;
 export const QUIET_MS = 12_000;
 /** How long the server is given to close the connection after a goodbye, in ms. */
 export const GOODBYE_MS = 2000;
-/** Messages that came so short a time before the connection was lost may have overtaken others that did not, in ms. */
-const OVERLAP_MS = 30_000;
 /** A message that is older than this is shown with its time, in ms. */
 const FRESH_MS = 60_000;
 /** The last second of the year 9999, in UNIX seconds. */
 const MAX_TIME = 253_402_300_799;
-/** Ids, names, rooms and list items that are remembered; messages that are held back. */
+/** Names, rooms and list items that are remembered. */
 const MEMORY = 10_000;
 /** Objects of one connection that may be no JIM. */
 const MAX_GARBAGE = 100;
@@ -143,14 +142,7 @@ export class JimClient {
   /** The server counts messages and keeps them: it is one of ours, or as good. */
   #keepsHistory = false;
   #answersMessages = false;
-  /** The messages that have been shown or sent, by id and time: a server may begin to count anew. */
-  readonly #seen = new Set<string>();
-  /** When the latest of them came. */
-  readonly #recent: { readonly id: number; readonly at: number }[] = [];
-  /** Up to this id nothing is missing. */
-  #floor: number | undefined;
-  /** Messages that came while others that are older were being asked for, over one connection or several. */
-  #held: Message[] | undefined;
+  readonly #inbox: Inbox;
   /** A message that was sent over a connection that was lost before its answer came. */
   #doubtful: (Errand & { readonly request: Request & { action: "msg" } }) | undefined;
   /** The rooms that were joined here. */
@@ -170,6 +162,7 @@ export class JimClient {
     this.#addressee = to;
     this.#dialect = dialect;
     this.#now = now;
+    this.#inbox = new Inbox(now);
     this.#wire = new ClientWire({ dialect });
     this.#bucket = new TokenBucket(PACE, now());
     if (dialect !== A) this.#status = "online"; // without one, programs of dialect C refuse a presence
@@ -307,7 +300,7 @@ export class JimClient {
     if (this.#state === "leaving" || this.#over) return this.#end();
     const rejected = this.#state === "logging in" && !this.#known && this.#passwordFor === undefined;
     if (rejected) return this.#end(`log in as ${this.#options.name}: the server has closed the connection`);
-    this.#settle();
+    this.#inbox.settle();
     const lost = this.#outstanding;
     this.#outstanding = undefined;
     this.#urgent.length = 0;
@@ -319,7 +312,7 @@ export class JimClient {
   /** Does again what may not have been done; a message only when it is clear that it has not arrived. */
   #salvage(request: Request): void {
     if (request.action !== "msg") this.#wanted.unshift({ request });
-    else if (this.#floor !== undefined) this.#doubtful = { request };
+    else if (this.#inbox.floor !== undefined) this.#doubtful = { request };
     else this.#doubt(request);
   }
 
@@ -454,9 +447,10 @@ export class JimClient {
     this.#tell(returning ? "connected again" : `logged in as ${this.#options.name}`);
     if (returning) this.#joined.forEach((room) => this.#do({ action: "join", room }, "rejoin"));
     if (!this.#keepsHistory) return;
-    if (!returning || this.#floor === undefined) return this.#do({ action: "history", limit: 1 }, "newest id");
-    this.#held ??= [];
-    this.#askMissed(this.#floor);
+    const { floor } = this.#inbox;
+    if (!returning || floor === undefined) return this.#do({ action: "history", limit: 1 }, "newest id");
+    this.#inbox.startHolding();
+    this.#askMissed(floor);
   }
 
   #do(request: Request, purpose: Purpose): void {
@@ -487,7 +481,7 @@ export class JimClient {
   /** The answer to something that the user does not know of. */
   #hearOwn({ purpose }: Errand, { code }: Answer): void {
     if (purpose === "catch up") this.#caughtUp({ complete: code < 300 });
-    else if (purpose === "newest id" && code < 300) this.#floor ??= 0;
+    else if (purpose === "newest id" && code < 300) this.#inbox.beginEmpty();
     else if (purpose === "newest id") this.#keepsHistory = false;
   }
 
@@ -527,7 +521,7 @@ export class JimClient {
   #hearReceipt({ to, text }: Request & { action: "msg" }, { code, id, time, text: why }: Answer): void {
     if (code >= 300) return this.#refuse(`not delivered to ${to}: ${why} (${code}): ${text}`);
     this.#answersMessages = true;
-    if (id !== undefined && time !== undefined) this.#see(id, time);
+    if (id !== undefined && time !== undefined) this.#inbox.see(id, time);
     if (code === 202) this.#tell(`${to} is not here: the message waits`);
   }
 
@@ -540,8 +534,7 @@ export class JimClient {
     const messages = items.filter((item) => item.type === "msg");
     const newest = Math.max(0, ...messages.map(({ id = 0 }) => id));
     if (purpose === "newest id") {
-      const earliest = Math.min(Infinity, ...this.#recent.map(({ id }) => id));
-      this.#floor = Math.min(newest, earliest - 1);
+      this.#inbox.begin(newest);
     } else if (purpose === "catch up") {
       this.#hold(messages);
       const last = messages.length < request.limit || newest <= (request.after ?? 0);
@@ -566,8 +559,8 @@ export class JimClient {
       list.items.push(event);
       if (--list.missing === 0) this.#finish(list);
     } else if (event.type === "msg") {
-      if (this.#held === undefined) this.#showNew(event);
-      else this.#hold([event]);
+      if (this.#inbox.holds) this.#hold([event]);
+      else this.#showNew(event);
     } else if (event.type === "probe") {
       this.#answerProbe();
     } else if (event.type === "presence") {
@@ -593,7 +586,7 @@ export class JimClient {
     const { id, time, from, to } = message;
     if (id !== undefined) {
       this.#keepsHistory = true;
-      if (!this.#see(id, time)) return;
+      if (!this.#inbox.see(id, time)) return;
     }
     this.#learn(from);
     if (isRoom(to)) this.#learn(to);
@@ -608,26 +601,6 @@ export class JimClient {
     this.#show(`${when}${way}: ${text}`);
   }
 
-  /** Remembers a message; false if it was known. */
-  #see(id: number, time: number): boolean {
-    const key = `${id} ${time}`;
-    if (this.#seen.has(key)) return false;
-    remember(this.#seen, key);
-    this.#settle();
-    this.#recent.push({ id, at: this.#now() });
-    if (this.#floor !== undefined && id <= this.#floor) this.#floor = id - 1; // it has waited, and so may have others
-    return true;
-  }
-
-  /** Raises the floor to the messages that came long enough ago. */
-  #settle(): void {
-    const settled = this.#now() - OVERLAP_MS;
-    while (this.#recent.length > 0 && (this.#recent[0]!.at <= settled || this.#recent.length > MEMORY)) {
-      const { id } = this.#recent.shift()!;
-      if (this.#floor !== undefined && this.#held === undefined) this.#floor = Math.max(this.#floor, id);
-    }
-  }
-
   #askMissed(after: number): void {
     this.#do({ action: "history", after, limit: LIMITS.history }, "catch up");
   }
@@ -637,10 +610,9 @@ export class JimClient {
     const arrived = sent && messages.find((message) => this.#isOurs(message, sent));
     if (arrived !== undefined) {
       this.#doubtful = undefined;
-      this.#see(arrived.id!, arrived.time);
+      this.#inbox.see(arrived.id!, arrived.time);
     }
-    this.#held!.push(...messages);
-    if (this.#held!.length > MEMORY) this.#showNewOf(this.#held!.splice(0));
+    this.#inbox.hold(messages).forEach((message) => this.#showNew(message));
   }
 
   /** `complete`: all that the server has accepted has come. */
@@ -654,18 +626,12 @@ export class JimClient {
 
   /** Shows what was held back, in order. */
   #showHeld(): void {
-    const held = this.#held ?? [];
-    this.#held = undefined;
-    this.#showNewOf(held);
+    this.#inbox.release().forEach((message) => this.#showNew(message));
   }
 
   #isOurs({ id, time, from, to, text }: Message, sent: Request & { action: "msg" }): boolean {
-    return id !== undefined && !this.#seen.has(`${id} ${time}`) && from === this.#options.name && to === sent.to &&
+    return id !== undefined && !this.#inbox.hasSeen(id, time) && from === this.#options.name && to === sent.to &&
       text === sent.text;
-  }
-
-  #showNewOf(messages: Message[]): void {
-    for (const message of messages.sort((a, b) => (a.id ?? 0) - (b.id ?? 0))) this.#showNew(message);
   }
 
   // --- The screen ------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import {
 } from "./messages.ts";
 import { isRoom } from "./names.ts";
 import { GuessLimit, type RateLimit, TokenBucket } from "./rate_limit.ts";
+import { type Room, Rooms, Watchers } from "./rooms.ts";
 import { type NewMessage, type Store, type StoredMessage, StoreError } from "./store.ts";
 
 /** The rooms of a server, the rooms of one member, the contacts of one user, the users of one answer: at most so many. */
@@ -94,18 +95,12 @@ interface OnlineUser<Peer> {
   readonly name: string;
   readonly session: Session<Peer>;
   readonly contacts: Set<string>;
-  readonly rooms: Set<Room<Peer>>;
+  readonly rooms: ReadonlySet<Room<OnlineUser<Peer>>>;
   status: string | undefined;
   /** Messages that waited are being sent: new ones wait too, so that they come in order. */
   catchingUp: boolean;
   /** One more has been kept since the last look. */
   keptMore: boolean;
-}
-
-interface Room<Peer> {
-  readonly name: string;
-  /** Those of its members who are. */
-  readonly online: Set<OnlineUser<Peer>>;
 }
 
 /** What was refused, as the answer to it. */
@@ -124,11 +119,8 @@ export class Hub<Peer> {
   readonly #rate: RateLimit;
   readonly #sessions = new Map<Peer, Session<Peer>>();
   readonly #online = new Map<string, OnlineUser<Peer>>();
-  readonly #rooms = new Map<string, Room<Peer>>();
-  /** The rooms of each member, online or not. */
-  readonly #memberships = new Map<string, Set<Room<Peer>>>();
-  /** By a user's name: those online who have it in their contacts. */
-  readonly #watchers = new Map<string, Set<OnlineUser<Peer>>>();
+  readonly #rooms: Rooms<OnlineUser<Peer>>;
+  readonly #watchers = new Watchers<OnlineUser<Peer>>();
   readonly #guesses: GuessLimit;
 
   private constructor(options: HubOptions<Peer>, rooms: Map<string, Set<string>>) {
@@ -136,10 +128,7 @@ export class Hub<Peer> {
     this.#store = options.store;
     this.#guesses = new GuessLimit(options.now);
     this.#rate = options.rate ?? { perSecond: 50, burst: 200 };
-    for (const [name, members] of rooms) {
-      const room = this.#makeRoom(name);
-      for (const member of members) this.#roomsOf(member).add(room);
-    }
+    this.#rooms = new Rooms(rooms);
   }
 
   /** A hub that knows the rooms of its store. */
@@ -179,8 +168,8 @@ export class Hub<Peer> {
     if (user === undefined) return;
     this.#online.delete(user.name);
     for (const room of user.rooms) room.online.delete(user);
-    if (user.rooms.size === 0) this.#memberships.delete(user.name);
-    for (const name of user.contacts) this.#unwatch(user, name);
+    this.#rooms.forget(user.name);
+    for (const name of user.contacts) this.#watchers.remove(user, name);
     this.#tellWatchers(user, false);
   }
 
@@ -380,12 +369,12 @@ export class Hub<Peer> {
     const contacts = new Set(await this.#store.contacts(name));
     if (session.gone) return;
     this.#assertFree(name);
-    const rooms = this.#roomsOf(name);
+    const rooms = this.#rooms.of(name);
     const user = { name, session, contacts, rooms, status, catchingUp: false, keptMore: false };
     session.user = user;
     this.#online.set(name, user);
     for (const room of rooms) room.online.add(user);
-    for (const contact of contacts) this.#watch(user, contact);
+    for (const contact of contacts) this.#watchers.add(user, contact);
     this.#options.emit({ type: "login", to: session.peer, name });
     this.#answer(session.peer, answerTo(action, 200));
     this.#tellWatchers(user, true);
@@ -495,41 +484,24 @@ export class Hub<Peer> {
 
   // --- Rooms and contacts ----------------------------------------------------------------------------------------------
 
-  #room(name: string): Room<Peer> {
-    const room = this.#rooms.get(name);
-    if (room === undefined) throw new Refusal(404);
-    return room;
-  }
-
-  #makeRoom(name: string): Room<Peer> {
-    const room = { name, online: new Set<OnlineUser<Peer>>() };
-    this.#rooms.set(name, room);
-    return room;
-  }
-
-  #roomsOf(member: string): Set<Room<Peer>> {
-    const rooms = this.#memberships.get(member) ?? new Set();
-    this.#memberships.set(member, rooms);
-    return rooms;
-  }
-
   /** The room of that name, if the user is one of its members. */
-  #roomOf(user: OnlineUser<Peer>, name: string): Room<Peer> {
-    const room = this.#room(name);
+  #roomOf(user: OnlineUser<Peer>, name: string): Room<OnlineUser<Peer>> {
+    const room = this.#rooms.find(name);
+    if (room === undefined) throw new Refusal(404);
     if (!user.rooms.has(room)) throw new Refusal(403, `you are not in ${name}: join it first`);
     return room;
   }
 
   async #join(user: OnlineUser<Peer>, name: string): Promise<Answer> {
-    const known = this.#rooms.get(name);
+    const known = this.#rooms.find(name);
     if (known !== undefined && user.rooms.has(known)) return answerTo("join", 200);
     if (user.rooms.size >= MAX_ROOMS_OF_MEMBER) {
       throw new Refusal(400, `you are in ${MAX_ROOMS_OF_MEMBER} rooms already`);
     }
     if (known === undefined && this.#rooms.size >= MAX_ROOMS) throw new Refusal(400, "there are too many rooms");
     const created = await this.#store.join(name, user.name);
-    const room = this.#rooms.get(name) ?? this.#makeRoom(name);
-    this.#roomsOf(user.name).add(room);
+    const room = this.#rooms.find(name) ?? this.#rooms.make(name);
+    this.#rooms.of(user.name).add(room);
     const here = this.#online.get(user.name); // it may have left meanwhile, and be here again
     if (here !== undefined) room.online.add(here);
     return answerTo("join", created ? 201 : 200);
@@ -538,7 +510,7 @@ export class Hub<Peer> {
   async #leave(user: OnlineUser<Peer>, name: string): Promise<Answer> {
     const room = this.#roomOf(user, name);
     await this.#store.leave(name, user.name);
-    this.#roomsOf(user.name).delete(room);
+    this.#rooms.of(user.name).delete(room);
     const here = this.#online.get(user.name);
     if (here !== undefined) room.online.delete(here);
     return answerTo("leave", 200);
@@ -555,7 +527,7 @@ export class Hub<Peer> {
     if (await this.#store.user(name) === undefined) throw new Refusal(404);
     await this.#store.addContact(user.name, name);
     user.contacts.add(name);
-    if (!user.session.gone) this.#watch(user, name);
+    if (!user.session.gone) this.#watchers.add(user, name);
     return answerTo("add_contact", 200);
   }
 
@@ -563,25 +535,13 @@ export class Hub<Peer> {
     if (!user.contacts.has(name)) throw new Refusal(404, `${name} is not one of your contacts`);
     await this.#store.removeContact(user.name, name);
     user.contacts.delete(name);
-    this.#unwatch(user, name);
+    this.#watchers.remove(user, name);
     return answerTo("del_contact", 200);
   }
 
-  #watch(user: OnlineUser<Peer>, name: string): void {
-    const watchers = this.#watchers.get(name);
-    if (watchers === undefined) this.#watchers.set(name, new Set([user]));
-    else watchers.add(user);
-  }
-
-  #unwatch(user: OnlineUser<Peer>, name: string): void {
-    const watchers = this.#watchers.get(name);
-    watchers?.delete(user);
-    if (watchers?.size === 0) this.#watchers.delete(name);
-  }
-
   #tellWatchers({ name, status }: OnlineUser<Peer>, online: boolean): void {
-    const watchers = this.#watchers.get(name);
-    if (watchers === undefined) return;
+    const watchers = this.#watchers.of(name);
+    if (watchers.size === 0) return;
     const event = { type: "presence", time: this.#options.now() / 1000, name, online } as const;
     const to = Array.from(watchers, ({ session }) => session.peer);
     this.#event(to, status === undefined || !online ? event : { ...event, status });

@@ -1,6 +1,6 @@
 /**
  * JIM, "JSON instant messaging", as pure values: what is said (messages.ts), how it is spelled (dialects.ts, protocol.ts),
- * when it is written (pacing.ts) and both ends of a connection (wire.ts). See docs/protocols/jim.md.
+ * when it is written (pacing.ts), both ends of a connection (wire.ts) and a whole client (client.ts). See docs/protocols/jim.md.
  *
  * ```ts
  * import { assertEquals } from "@std/assert";
@@ -13,6 +13,8 @@
  * ```
  * @module
  */
+export { type ClientEffect, JimClient, type JimClientOptions } from "./client.ts";
+export type { Vocabulary } from "./client_commands.ts";
 export * from "./dialects.ts";
 export * from "./messages.ts";
 export * from "./names.ts";

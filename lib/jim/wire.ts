@@ -125,7 +125,14 @@ export class ServerWire {
   encode(said: Answer | Event, receiver?: string): readonly Uint8Array[] {
     if ("type" in said) return this.#encodeEvent(said, receiver);
     const options = { time: this.#now() / 1000, dialect: this.dialect, superset: this.#recognised === undefined };
-    return formAnswer(said, options).map(encodeObject);
+    const messages = this.streams ? undefined : said.messages?.flatMap((message) => this.#fitting(message));
+    return formAnswer(messages === undefined ? said : { ...said, messages }, options).map(encodeObject);
+  }
+
+  /** A message of a list, in as many parts as the client needs to read it. */
+  #fitting(message: Message): Message[] {
+    const fits = form(message, this.dialect).every(({ length }) => length <= this.dialect.readSize);
+    return fits ? [message] : smaller(message).flatMap((part) => this.#fitting(part));
   }
 
   #encodeEvent(event: Event, receiver: string | undefined, encode: typeof form = shared): readonly Uint8Array[] {

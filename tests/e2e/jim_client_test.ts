@@ -5,6 +5,7 @@
 import { encodeText } from "../../lib/bytes.ts";
 import { acceptNext } from "../../lib/net/tcp.ts";
 import { Log } from "../../lib/net/log.ts";
+import { PROGRAMS } from "../../lib/programs.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { TestFolder } from "../folder.ts";
 import {
@@ -286,6 +287,44 @@ Deno.test("jim client: SIGTERM says goodbye, also while there is no server", asy
   assertEquals((await server.stop()).code, 0);
   await bob.logged("trying again");
   assertEquals((await bob.stop()).code, 0);
+});
+
+Deno.test("jim client: --secure connects anew inside the channel, and a server with another key ends it", async () => {
+  await using folder = new TestFolder();
+  const file = (name: string) => `${folder.path}/${name}`;
+  const serveSecurely = (identity: string, ...more: string[]) =>
+    startServer(
+      "servers/jim",
+      ["--db", file("jim.sqlite"), "--secure", "--allow-any-client", "--identity", file(identity), ...more],
+      { permissions: PROGRAMS["servers/jim"].secure },
+    );
+  const joinSecurely = async (server: { port: number }, name: string, to: string) => {
+    const trust = ["--identity", file(name), "--known-hosts", file("known_hosts"), "--trust", "accept-new"];
+    const more = args(server, name, "--to", to, "--secure", ...trust);
+    const client = start("clients/jim", more, { permissions: PROGRAMS["clients/jim"].secure });
+    await client.logged(`logged in as ${name}`);
+    return client;
+  };
+  const first = await serveSecurely("server");
+  const port = ["--port", `${first.port}`];
+  const alice = await joinSecurely(first, "alice", "bob");
+  const bob = await joinSecurely(first, "bob", "alice");
+  await alice.type("one\n");
+  await bob.printed("alice: one");
+  await first.stop("SIGKILL");
+  await bob.logged("connection lost");
+  await alice.type("two\n");
+  const again = await serveSecurely("server", ...port);
+  await bob.printed("alice: two");
+  await alice.logged("connected again");
+  await again.stop("SIGKILL");
+  await bob.logged("connection lost");
+  await using _ = await serveSecurely("another", ...port);
+  for (const client of [alice, bob]) {
+    const { code, stderr } = await client.ended();
+    assertEquals(code, 1, stderr);
+    assertMatch(stderr, /jim: verify the server 127\.0\.0\.1:\d+: its key \S+ is not the one in .*known_hosts, line 1/);
+  }
 });
 
 // --- Strangers -------------------------------------------------------------------------------------------------------

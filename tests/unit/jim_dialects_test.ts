@@ -420,6 +420,19 @@ Deno.test("the bytes of an event are the same for all receivers of a dialect", (
   assert(console.encode(message, "bob")[0] === console.encode(message, "bob")[0]);
 });
 
+Deno.test("the messages of a history come in parts too, and the answer counts the parts", () => {
+  const text = "\u{1F600}".repeat(500);
+  const messages = [1, 2].map((id) => ({ type: "msg", id, time: 1, from: "eve", to: "bob", text } as const));
+  for (const [end, count] of [["", 8], ["\n", 2]] as const) {
+    const wire = wireAfter(`{"action":"history","time":1}${end}`);
+    const [head, ...lines] = wire.encode(answerTo("history", 202, { messages }));
+    assertEquals([objectsIn([head!])[0]!.quantity, lines.length], [count, count]);
+    if (end === "") { for (const { length } of lines) assert(length <= wire.dialect.readSize); }
+    const parts = objectsIn(lines).map((object) => parseEvent(object) as Message);
+    assertEquals(parts.map((part) => part.text).join(""), text + text);
+  }
+});
+
 Deno.test("a message that one read of a client would not hold comes in parts, unless the client reads streams", () => {
   const text = "😀".repeat(500);
   const long = { ...message, text, extra: { note: "x".repeat(490) } };

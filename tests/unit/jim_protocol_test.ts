@@ -371,6 +371,10 @@ Deno.test("readTime() gives seconds of all that was seen on the wire", () => {
     ]
   ) assertEquals(readTime({ time }), TIME, String(time));
   assertEquals(readTime({ timestamp: TIME }), TIME);
+  for (const [most, unit] of [[1e11, 1], [1e14, 1e3], [1e17, 1e6]] as const) {
+    assertEquals(readTime({ time: most }), most / unit);
+    assertEquals(readTime({ time: most + 1024 }), (most + 1024) / (1000 * unit));
+  }
   // Without a zone they are local times: what zone the test runs in does not matter.
   const local = new Date(2025, 10, 21, 8, 30, 5).getTime() / 1000;
   for (

@@ -13,7 +13,7 @@ import { printable, printableJson } from "../../text.ts";
 import { formatDuration } from "../../units.ts";
 import { EXIT, stopSignal } from "../cli.ts";
 import { notice, printReply } from "../client.ts";
-import { attempt, isNetworkError, reason } from "../failure.ts";
+import { attempt, AttemptError, isNetworkError, reason } from "../failure.ts";
 import { readPassword } from "../password.ts";
 import { type SocketConnection, writeAll } from "../tcp.ts";
 import { Terminal } from "../terminal.ts";
@@ -174,6 +174,7 @@ class Conversation implements Disposable {
         try {
           this.#connection = await this.#options.connect();
         } catch (error) {
+          if (!isBreak(error)) throw error; // it is not the server that it was: nothing that time heals
           what = reason(error);
         }
       }
@@ -199,8 +200,7 @@ class Conversation implements Disposable {
       }
       return "the server has closed it";
     } catch (error) {
-      const isBreak = isNetworkError(error) || error instanceof TruncatedError;
-      if (connection.closedBecause === undefined && !isBreak) throw error;
+      if (connection.closedBecause === undefined && !isBreak(error)) throw error;
       return connection.closedBecause ?? reason(error);
     } finally {
       this.#connection = undefined;
@@ -211,6 +211,12 @@ class Conversation implements Disposable {
     this.#connection?.close();
     this.#terminal[Symbol.dispose]();
   }
+}
+
+/** Whether the link was lost or could not be made, by no fault of either side. */
+function isBreak(error: unknown): boolean {
+  if (error instanceof AttemptError) return isBreak(error.cause);
+  return isNetworkError(error) || error instanceof TruncatedError;
 }
 
 /** One presence. */

@@ -1,0 +1,80 @@
+/**
+ * Who belongs to whom on a server: the rooms and their members, and who wants to know when somebody comes and goes.
+ * @module
+ */
+
+/** A room, and those of its members who are online. */
+export interface Room<User> {
+  readonly name: string;
+  readonly online: Set<User>;
+}
+
+/** All rooms of a server. A member is a name; `User` is what stands for one who is online. */
+export class Rooms<User> {
+  readonly #rooms = new Map<string, Room<User>>();
+  /** The rooms of each member, online or not. */
+  readonly #memberships = new Map<string, Set<Room<User>>>();
+
+  /** Begins with the rooms that are known, each with the names of its members; nobody is online. */
+  constructor(known: ReadonlyMap<string, Iterable<string>>) {
+    for (const [name, members] of known) {
+      const room = this.make(name);
+      for (const member of members) this.of(member).add(room);
+    }
+  }
+
+  /** How many there are. */
+  get size(): number {
+    return this.#rooms.size;
+  }
+
+  /** The room of that name, if there is one. */
+  find(name: string): Room<User> | undefined {
+    return this.#rooms.get(name);
+  }
+
+  /** Makes a room without members. */
+  make(name: string): Room<User> {
+    const room = { name, online: new Set<User>() };
+    this.#rooms.set(name, room);
+    return room;
+  }
+
+  /** The rooms of a member: the set that it is changed by. */
+  of(member: string): Set<Room<User>> {
+    const rooms = this.#memberships.get(member) ?? new Set();
+    this.#memberships.set(member, rooms);
+    return rooms;
+  }
+
+  /** Forgets a member who is in no room. */
+  forget(member: string): void {
+    if (this.#memberships.get(member)?.size === 0) this.#memberships.delete(member);
+  }
+}
+
+/** Who watches whom: by a name, those online who have it in their contacts. */
+export class Watchers<User> {
+  readonly #watchers = new Map<string, Set<User>>();
+
+  /** Those who watch a name. */
+  of(name: string): ReadonlySet<User> {
+    return this.#watchers.get(name) ?? NOBODY;
+  }
+
+  /** From now on `user` watches a name. */
+  add(user: User, name: string): void {
+    const watchers = this.#watchers.get(name);
+    if (watchers === undefined) this.#watchers.set(name, new Set([user]));
+    else watchers.add(user);
+  }
+
+  /** From now on it does not. */
+  remove(user: User, name: string): void {
+    const watchers = this.#watchers.get(name);
+    watchers?.delete(user);
+    if (watchers?.size === 0) this.#watchers.delete(name);
+  }
+}
+
+const NOBODY: ReadonlySet<never> = new Set();
