@@ -26,6 +26,7 @@ export * from "./lib/dh_groups.ts";
 export * from "./lib/diffie_hellman.ts";
 export * from "./lib/ed25519.ts";
 export * from "./lib/errors.ts";
+export * as files from "./lib/files/mod.ts";
 export * from "./lib/framing.ts";
 export * from "./lib/hkdf.ts";
 export * from "./lib/hmac_auth.ts";

@@ -8,16 +8,20 @@
 
 const IAC = 255;
 const DONT = 254;
+const DO = 253;
+const WONT = 252;
 const WILL = 251;
 const SB = 250;
 const SE = 240;
 /** The keys by which a user wants to end something: interrupt (Ctrl-C), break, abort; end of file (RFC 1184 §2.4). */
 const INTERRUPTS: readonly number[] = [244, 243, 238, 236];
+/** The option by which telnet finds where its output was when the user interrupted (RFC 860): it shows nothing until the answer. */
+const TIMING_MARK = 6;
 /** The lowest byte that is a command after IAC. */
 const FIRST_COMMAND = 236;
 
 /** What the next byte is. */
-type State = "text" | "command" | "option" | "parameter" | "parameter-command";
+type State = "text" | "command" | "option" | "do" | "parameter" | "parameter-command";
 
 /**
  * Takes telnet's commands out of a byte stream, however it is cut. No UTF-8 text has the byte IAC, so that what other
@@ -33,6 +37,7 @@ type State = "text" | "command" | "option" | "parameter" | "parameter-command";
 export class TelnetFilter {
   #state: State = "text";
   #interrupted = false;
+  #marks = 0; // that wait for an answer
 
   /** Whether the user has pressed a key that interrupts, such as Ctrl-C. */
   get interrupted(): boolean {
@@ -45,6 +50,13 @@ export class TelnetFilter {
     return Uint8Array.from(chunk.values().flatMap((byte) => this.#step(byte)));
   }
 
+  /** Takes what telnet waits for: `IAC WONT TIMING-MARK` for each mark that it has asked for. */
+  takeAnswers(): Uint8Array {
+    const answers = Array.from({ length: this.#marks }, () => [IAC, WONT, TIMING_MARK]).flat();
+    this.#marks = 0;
+    return Uint8Array.from(answers);
+  }
+
   /** Takes one byte and gives the text that it completes. */
   #step(byte: number): number[] {
     switch (this.#state) {
@@ -53,10 +65,14 @@ export class TelnetFilter {
         this.#state = "command";
         return [];
       case "command":
-        this.#state = byte === SB ? "parameter" : byte >= WILL && byte <= DONT ? "option" : "text";
+        this.#state = byte === SB ? "parameter" : byte === DO ? "do" : byte >= WILL && byte <= DONT ? "option" : "text";
         this.#interrupted ||= INTERRUPTS.includes(byte);
         if (byte === IAC) return [IAC];
         return byte < FIRST_COMMAND ? [IAC, byte] : []; // not telnet: no text either, but not ours to lose
+      case "do":
+        if (byte === TIMING_MARK) this.#marks++;
+        this.#state = "text";
+        return [];
       case "option":
         this.#state = "text";
         return [];

@@ -1,5 +1,16 @@
 import { ProtocolError, UsageError } from "../../lib/errors.ts";
-import { explain, flag, helpText, integer, list, oneOf, option, parseCommandLine, text } from "../../lib/net/cli.ts";
+import {
+  explain,
+  flag,
+  helpText,
+  integer,
+  list,
+  oneOf,
+  option,
+  parseCommandLine,
+  rest,
+  text,
+} from "../../lib/net/cli.ts";
 import { AttemptError } from "../../lib/net/failure.ts";
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "../assert.ts";
 
@@ -158,6 +169,31 @@ Deno.test("explain: wrong usage is 2 and points to the help; everything else is 
     hint: undefined,
     exitCode: 1,
   });
+});
+
+Deno.test("parseCommandLine: the last positional may take all that is left", () => {
+  const upper = (given: string) => {
+    if (given === "no") throw new UsageError("it is no");
+    return given.toUpperCase();
+  };
+  const commandLine = {
+    path: "clients/tcp_echo",
+    options: { quiet: flag({ help: "say less" }) },
+    positionals: {
+      host: option({ value: "HOST", parse: text, help: "where" }),
+      words: rest({ value: "WORD...", parse: upper, help: "what" }),
+    },
+  } as const;
+  const read = (...args: string[]) => {
+    const { host, words, quiet } = parseCommandLine(args, commandLine);
+    return [host, words, quiet];
+  };
+  assertEquals(read(), [undefined, [], false]);
+  assertEquals(read("a"), ["a", [], false]);
+  assertEquals(read("a", "b", "--quiet", "c", "d"), ["a", ["B", "C", "D"], true]);
+  assertEquals(read("a", "--", "b", "--quiet", ""), ["a", ["B", "--QUIET", ""], false]);
+  assertThrows(() => read("a", "b", "no"), UsageError, "WORD...: it is no");
+  assertStringIncludes(helpText(commandLine), "[HOST] [WORD...] [OPTIONS]");
 });
 
 Deno.test("explain: a failed attempt says what was tried, what happened and what to do, without the system's decoration", () => {

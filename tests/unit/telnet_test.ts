@@ -59,3 +59,11 @@ Deno.test("TelnetFilter tells that a key which interrupts was pressed: what teln
   assertEquals(filter.receive(Uint8Array.of(244, IAC, 253, 6)).length, 0); // IP, DO TIMING-MARK
   assertEquals(filter.interrupted, true);
 });
+
+Deno.test("TelnetFilter has the answer that telnet waits for after Ctrl-C, once for each mark", () => {
+  const filter = new TelnetFilter();
+  assertEquals(filter.takeAnswers().length, 0);
+  for (const byte of [IAC, 253, 6, IAC, 253, 1, IAC, 251, 6, IAC, 253, 6]) filter.receive(Uint8Array.of(byte));
+  assertEquals(filter.takeAnswers(), Uint8Array.of(IAC, 252, 6, IAC, 252, 6)); // WONT TIMING-MARK, RFC 860
+  assertEquals(filter.takeAnswers().length, 0);
+});
