@@ -6,7 +6,7 @@ import { programName, type ProgramPath, PROGRAMS } from "../lib/programs.ts";
 import { isInstalled, outputOf, ROOT } from "./processes.ts";
 
 /** Where the C programs are built; not in git. */
-const OUT = "bench/out";
+export const OUT = "bench/out";
 /** The interpreter itself: `python3` may be a script that looks for it first. */
 const PYTHON = isInstalled("python3") ? outputOf("python3", "-c", "import sys; print(sys.executable)") : "python3";
 
@@ -26,7 +26,8 @@ export function ours(path: ProgramPath, ...args: string[]): Contender {
   };
 }
 
-function denoRun(permissions: readonly string[], ...command: string[]): string[] {
+/** A module run with those permissions. */
+export function denoRun(permissions: readonly string[], ...command: string[]): string[] {
   return [Deno.execPath(), "run", ...permissions, ...command];
 }
 
@@ -68,7 +69,9 @@ export async function build(): Promise<void> {
 }
 
 /** The contenders that can run here; each other one is named with its reason. */
-export function available(contenders: readonly Contender[]): Contender[] {
+export function available<Some extends { readonly name: string; readonly needs?: string }>(
+  contenders: readonly Some[],
+): Some[] {
   return contenders.filter(({ name, needs }) => {
     if (needs === undefined || isInstalled(needs)) return true;
     console.error(`${name} is left out: ${needs} is not installed`);

@@ -2,12 +2,14 @@
  * The processes of a measurement: started on a CPU of their own, read line by line, ended by their id whatever happens.
  * @module
  */
-import { withDeadline } from "../lib/net/timing.ts";
+import { delay, withDeadline } from "../lib/net/timing.ts";
 
 /** The project's top folder: what the commands' paths are relative to. */
 export const ROOT = new URL("../", import.meta.url).pathname;
 /** How long a server may take to listen and a loader to finish, in ms. */
 const PATIENCE_MS = 30_000;
+/** How often to look whether somebody listens, in ms. */
+const LOOK_MS = 10;
 
 /** Whether a command of that name is installed. */
 export function isInstalled(name: string): boolean {
@@ -25,12 +27,14 @@ export const PINNED: boolean = navigator.hardwareConcurrency > 1 && isInstalled(
 export type Cpu = 0 | 1 | "any";
 
 const running = new Set<Process>();
+const folders = new Set<string>();
 
-/** Ends what was started when the user stops the benchmark. */
+/** Ends what was started, and removes the folders, when the user stops the benchmark. */
 export function endAllOnSignal(): void {
   for (const [signal, number] of [["SIGINT", 2], ["SIGTERM", 15]] as const) {
     Deno.addSignalListener(signal, () => {
       for (const process of running) process.kill();
+      for (const folder of folders) Deno.removeSync(folder, { recursive: true });
       Deno.exit(128 + number);
     });
   }
@@ -79,9 +83,9 @@ export class Process implements AsyncDisposable {
     return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]);
   }
 
-  kill(): void {
+  kill(signal: Deno.Signal = "SIGKILL"): void {
     try {
-      this.#child.kill("SIGKILL");
+      this.#child.kill(signal);
     } catch {
       // it has ended already
     }
@@ -109,6 +113,36 @@ export class Server extends Process {
       await server[Symbol.asyncDispose]();
       throw error;
     }
+  }
+}
+
+/** A folder in memory (tmpfs), so that no disk is measured; removed at the end. */
+export class MemoryFolder implements AsyncDisposable {
+  readonly path = Deno.makeTempDirSync({ dir: "/dev/shm", prefix: "netlab-bench-" });
+
+  constructor() {
+    folders.add(this.path);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    folders.delete(this.path);
+    await Deno.remove(this.path, { recursive: true });
+  }
+}
+
+/** A port of 127.0.0.1 where nobody listens. */
+export function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+/** Resolves when somebody listens there; looks at the system's table, since some servers take one connection only. */
+export async function listens(port: number): Promise<void> {
+  const socket = new RegExp(`^ *\\d+: \\w+:${port.toString(16).toUpperCase().padStart(4, "0")} \\w+:0000 0A`, "m");
+  const ends = performance.now() + PATIENCE_MS;
+  while (!socket.test(await Deno.readTextFile("/proc/net/tcp"))) {
+    if (performance.now() > ends) throw new Error(`nobody listens on port ${port}`);
+    await delay(LOOK_MS);
   }
 }
 

@@ -14,8 +14,10 @@ export interface Table {
 /** A demand on one figure. */
 export interface Target {
   readonly demand: string;
-  /** The most that the median may be. */
+  /** The most that the median may be, or the least. */
   readonly limit: number;
+  /** Which of both; `at most` when absent. */
+  readonly bound?: "at most" | "at least";
   /** What follows the number: `×`, `KiB`, `ms`. */
   readonly unit: string;
   /** The figure round by round; empty if a contender was left out. */
@@ -45,20 +47,27 @@ export function formatReport({ title, text, tables }: Report): string {
 /** The targets as a table, and a sentence for each one that is missed. */
 export function formatTargets(targets: readonly Target[]): string {
   const rows = targets.map((target) => {
-    const { demand, limit, unit, values } = target;
+    const { demand, unit, values } = target;
     const [middle, least, most] = [median(values), Math.min(...values), Math.max(...values)].map(digits);
     const measured = values.length === 0 ? "-" : `${middle} ${unit} (${least} to ${most})`;
-    return [demand, `${limit} ${unit}`, measured, verdict(target)];
+    return [demand, asked(target), measured, verdict(target)];
   });
-  const table = formatTable({ caption: "", head: ["what", "at most", "median (lowest to highest)", ""], rows });
-  const misses = targets.filter((target) => verdict(target) === "missed").map(({ demand, limit, unit, values }) =>
-    `**Missed:** ${demand}: ${digits(median(values))} ${unit} where at most ${limit} ${unit} is asked.`
-  );
+  const table = formatTable({ caption: "", head: ["what", "asked", "median (lowest to highest)", ""], rows });
+  const misses = targets.filter((target) => verdict(target) === "missed").map((target) => {
+    const { demand, unit, values } = target;
+    return `**Missed:** ${demand}: ${digits(median(values))} ${unit} where ${asked(target)} is asked.`;
+  });
   return ["## Targets", table, ...misses].join("\n\n");
 }
 
-function verdict({ limit, values }: Target): "met" | "missed" | "not measured" {
-  return values.length === 0 ? "not measured" : median(values) <= limit ? "met" : "missed";
+function asked({ limit, bound = "at most", unit }: Target): string {
+  return `${bound} ${limit} ${unit}`;
+}
+
+function verdict({ limit, bound, values }: Target): "met" | "missed" | "not measured" {
+  if (values.length === 0) return "not measured";
+  const middle = median(values);
+  return (bound === "at least" ? middle >= limit : middle <= limit) ? "met" : "missed";
 }
 
 function formatTable({ caption, head, rows }: Table): string {

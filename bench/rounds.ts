@@ -3,8 +3,6 @@
  * the whole machine for a while then slows both, and a median forgets it.
  * @module
  */
-import type { Contender } from "./contenders.ts";
-
 /** What the rounds of each contender gave, by its name. */
 export class Samples<Sample> {
   readonly #rounds = new Map<string, Sample[]>();
@@ -36,7 +34,7 @@ export class Samples<Sample> {
 }
 
 /** Measures each contender once a round; each round begins with another one. */
-export async function inRounds<Sample>(
+export async function inRounds<Contender extends { readonly name: string }, Sample>(
   contenders: readonly Contender[],
   { rounds, part }: { rounds: number; part: string },
   measure: (contender: Contender) => Promise<Sample>,

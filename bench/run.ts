@@ -10,6 +10,7 @@ import { reason } from "../lib/net/failure.ts";
 import { build } from "./contenders.ts";
 import { describeMachine, watchOthers } from "./machine.ts";
 import { executables } from "./parts/executables.ts";
+import { files } from "./parts/files.ts";
 import { frames } from "./parts/frames.ts";
 import { idle } from "./parts/idle.ts";
 import { jim } from "./parts/jim.ts";
@@ -28,6 +29,7 @@ const PARTS: Record<string, (rounds: number) => Promise<Report>> = {
   idle,
   udp,
   secure,
+  files,
   jim,
   start,
   executables,

@@ -162,6 +162,20 @@ export const PROGRAMS = {
     permissions: ["-N", ...KEYS],
     example: "--trust accept-new -m hello",
   },
+  "servers/files": {
+    idea: "line commands ECHO, TIME, CLOSE and more, and uploads and downloads that can be resumed, in one thread",
+    port: 9008,
+    permissions: ["-N", "-R", "-W", "-S=statfs"],
+    secure: ["-N", "-S=statfs", ...KEYS],
+    example: "--root shared",
+  },
+  "clients/files": {
+    idea: "moves files both ways, goes on by itself after a break, then asks; or types commands by hand",
+    port: 9008,
+    permissions: ["-N", "-R", "-W", "-E=HOME,XDG_CONFIG_HOME"],
+    secure: ["-N", ...KEYS],
+    example: "put photo.jpg",
+  },
   "servers/jim": {
     idea: "the JIM messenger: users, rooms, contacts, history, in one file",
     port: 7777,

@@ -6,6 +6,7 @@
  * Run: `deno task demo`.
  * @module
  */
+import { equals } from "@std/bytes";
 import { type ProgramPath, runCommand } from "../lib/programs.ts";
 import { printable } from "../lib/text.ts";
 import { type Output, run, type RunningProgram, type RunningServer, start, startServer } from "../tests/harness.ts";
@@ -250,6 +251,39 @@ async function secrets(folder: string): Promise<void> {
   );
 }
 
+async function files(folder: string): Promise<void> {
+  await Deno.mkdir(`${folder}/shared`);
+  const [photo, env] = [`${folder}/photo.jpg`, { XDG_CONFIG_HOME: folder }];
+  await Deno.writeFile(photo, crypto.getRandomValues(new Uint8Array(60_000)));
+  await scene(
+    "files: commands, and files that arrive",
+    "servers/files",
+    ["--root", `${folder}/shared`],
+    async (server) => {
+      await client("clients/files", server, ["echo", "hello"], ["hello"], env);
+      await client(
+        "clients/files",
+        server,
+        ["put", photo],
+        /^photo\.jpg: 60000 bytes in .*\bsha256=[0-9a-f]{64}\n$/,
+        env,
+      );
+      say("the link breaks after 30,000 bytes of each connection: the client goes on by itself, from where it was");
+      await serve(
+        "servers/wiretap",
+        ["-q", "--cut-after", "30000", "--to", `127.0.0.1:${server.port}`],
+        async (tap) => {
+          const got = /^photo\.jpg: .*\bresumed from \d+, \d breaks?\b.*\n$/;
+          await client("clients/files", tap, ["get", "photo.jpg", `${folder}/again.jpg`], got, env);
+        },
+      );
+      const [sent, arrived] = await Promise.all([photo, `${folder}/again.jpg`].map((path) => Deno.readFile(path)));
+      if (!equals(sent!, arrived!)) throw new Error("the file has changed on its way");
+      await screen(server, /^127\.0\.0\.1:\d+ DOWNLOAD photo\.jpg \d+ PREFIX=/);
+    },
+  );
+}
+
 async function tour(): Promise<void> {
   await scene("tcp_echo: one client at a time", "servers/tcp_echo", [], async (server) => {
     await client("clients/tcp_echo", server, ["-m", "hello", "-m", "wörld"], ["hello", "wörld"]);
@@ -343,6 +377,7 @@ async function tour(): Promise<void> {
 
   const folder = await Deno.makeTempDir({ prefix: "netlab-" });
   try {
+    await files(folder);
     await secrets(folder);
   } finally {
     await Deno.remove(folder, { recursive: true });

@@ -13,7 +13,7 @@ const END_TO_END = [
   "--allow-write",
   "--allow-run",
   "--allow-env",
-  "--allow-sys=uid",
+  "--allow-sys=uid,statfs",
   "--unstable-net",
 ];
 const LAYERS: Record<string, readonly string[]> = {

@@ -78,6 +78,13 @@ export const EXCHANGES: readonly Exchange[] = [
     ...echo,
   },
   {
+    server: "servers/files",
+    serverArgs: ["--root", "."], // the folder where the programs are run, or the checkout
+    client: "clients/files",
+    clientArgs: ["echo", "hello, server"],
+    stdout: "hello, server\n",
+  },
+  {
     server: "servers/jim",
     serverArgs: ["--db", ":memory:"],
     client: "clients/jim",

@@ -11,15 +11,15 @@ import { printable } from "../text.ts";
 import { parseDuration, parseSize } from "../units.ts";
 import { AttemptError, reason } from "./failure.ts";
 
-/** Exit codes: done, failed, wrong usage. */
-export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
+/** Exit codes: done, failed, wrong usage, broken off but to be gone on with (EX_TEMPFAIL of sysexits.h). */
+export const EXIT = { done: 0, failed: 1, usage: 2, resumable: 75 } as const;
 
 // --- Options -------------------------------------------------------------------------------------------------------
 
 /** One option or positional argument; its value has type `T`. */
 export interface Option<T> {
-  /** How it is given: `--name`, `--name VALUE`, or `--name VALUE` any number of times. */
-  readonly kind: "flag" | "value" | "list";
+  /** How it is given: `--name`, `--name VALUE`, `--name VALUE` any number of times, or as all the arguments that are left. */
+  readonly kind: "flag" | "value" | "list" | "rest";
   readonly short?: string;
   /** How the help calls the value: `ADDR`, `N`, `TEXT`. */
   readonly value?: string;
@@ -63,6 +63,11 @@ export function option<T>(spec: OptionSpec<T> & { default?: string }): Option<T 
 /** An option that may be given several times. */
 export function list<T>(spec: OptionSpec<T>): Option<T[]> {
   return { ...spec, kind: "list", parse: (given) => given.map(spec.parse) };
+}
+
+/** The last positional argument: it takes all that is left. */
+export function rest<T>(spec: OptionSpec<T>): Option<T[]> {
+  return { ...spec, kind: "rest", parse: (given) => given.map(spec.parse) };
 }
 
 /** Any text. */
@@ -136,10 +141,14 @@ export function parseCommandLine<Options extends OptionTable, Positionals extend
     }
     assign(name, `--${flagName(name)}`, option, Array.isArray(given) ? given : given ? [String(given)] : []);
   }
-  const rest = parsed["_"] as string[];
+  const given = parsed["_"] as string[];
   const places = Object.entries(positionals);
-  if (rest.length > places.length) throw new UsageError(`unexpected argument ${JSON.stringify(rest[places.length])}`);
-  places.forEach(([name, option], i) => assign(name, option.value ?? name, option, rest.slice(i, i + 1)));
+  if (given.length > places.length && places.at(-1)?.[1].kind !== "rest") {
+    throw new UsageError(`unexpected argument ${JSON.stringify(given[places.length])}`);
+  }
+  places.forEach(([name, option], i) =>
+    assign(name, option.value ?? name, option, given.slice(i, option.kind === "rest" ? undefined : i + 1))
+  );
   return values as OptionValues<Options & Positionals & typeof COMMON_OPTIONS>;
 }
 

@@ -94,6 +94,21 @@ async function exists(file: string): Promise<boolean> {
   }
 }
 
+/**
+ * The one line of text that a file keeps. Where there is none, it is made and kept there (mode 0600). Of two programs that
+ * do so at the same time, one makes the line of both.
+ * @throws {AttemptError} if the file cannot be read or made, or can be read by others too
+ */
+export async function keepPrivateLine(file: string, make: () => string): Promise<string> {
+  if (!await exists(file)) {
+    await attempt(`keep a new secret in ${file}`, async () => {
+      await makeFolder(file);
+      await createWhole(file, `${make()}\n`, PRIVATE);
+    });
+  }
+  return (await readPrivateFile(file, "the secret")).trim();
+}
+
 /** Makes the folder of a file, for its owner alone. */
 export async function makeFolder(file: string): Promise<void> {
   const end = file.lastIndexOf("/");

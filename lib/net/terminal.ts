@@ -7,11 +7,14 @@ import type { Interface } from "node:readline";
 import { encodeText } from "../bytes.ts";
 import { messages } from "./client.ts";
 
-/** How a line may go on: what its end can be replaced with, and that end. */
-export type Complete = (line: string) => [candidates: string[], end: string];
-
 /** To the first column, then erase from there to the end of the screen (ECMA-48 §8.3.39). */
 const CLEAR_BELOW = "\r\x1b[0J";
+const TAB = 0x09;
+
+type Found = readonly [candidates: readonly string[], end: string];
+/** How a line may go on: what its end can be replaced with, and that end. */
+export type Complete = (line: string) => Found | Promise<Found>;
+const nothing = (line: string): Found => [[], line];
 
 /** Lines that a person types or a pipe brings. Dispose of it before the program ends: the terminal is then as it was. */
 export class Terminal implements Disposable {
@@ -126,7 +129,7 @@ interface Secrecy {
 }
 
 /** Opens node:readline: line editing and a history. It costs 5 ms of start-up, so that only who needs it loads it. */
-async function openEditor(secrecy: Secrecy, complete: Complete = (line) => [[], line]): Promise<Interface> {
+async function openEditor(secrecy: Secrecy, complete: Complete = nothing): Promise<Interface> {
   const [{ createInterface }, { Readable, Writable }] = await Promise.all([
     import("node:readline"),
     import("node:stream"),
@@ -139,8 +142,22 @@ async function openEditor(secrecy: Secrecy, complete: Complete = (line) => [[], 
     },
   });
   Object.defineProperty(output, "columns", { get: () => Deno.consoleSize().columns });
-  const completer = (line: string) => secrecy.asked === undefined ? complete(line) : [[], line];
-  return createInterface({ input: Readable.from(Deno.stdin.readable), output, completer, terminal: true });
+  const completer = (line: string, done: (error: null, found: [string[], string]) => void) => {
+    const found = secrecy.asked === undefined ? complete(line) : nothing(line);
+    Promise.resolve(found).catch(() => nothing(line)).then(([hits, end]) => done(null, [[...hits], end]));
+  };
+  const input = Readable.from(typedKeys(Deno.stdin.readable));
+  return createInterface({ input, output, completer, terminal: true });
+}
+
+/** The keys in pieces that end with each Tab: node:readline completes only what stands at a piece's end, the rest is text to it. */
+async function* typedKeys(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const keys of stream) {
+    for (let from = 0, to; from < keys.length; from = to) {
+      to = keys.indexOf(TAB, from) + 1 || keys.length;
+      yield keys.subarray(from, to);
+    }
+  }
 }
 
 async function* typedLines(editor: Interface, secrecy: Secrecy): AsyncGenerator<Uint8Array> {

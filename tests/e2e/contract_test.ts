@@ -22,6 +22,7 @@ const NEEDS: Partial<Record<string, { args?: readonly string[]; env?: Record<str
   "servers/dh_mitm": { args: ["--to", "127.0.0.1:9"] },
   "servers/rsa": { env: { XDG_CONFIG_HOME: CONFIG.path } },
   "clients/rsa": { env: { XDG_CONFIG_HOME: CONFIG.path } },
+  "servers/files": { args: ["--root", CONFIG.path] },
   "servers/jim": { args: ["--db", ":memory:"] },
   "clients/jim": { args: ["--name=alice"] },
   "servers/secure_echo": { args: ["--allow-any-client"], env: { XDG_CONFIG_HOME: CONFIG.path } },

@@ -34,14 +34,16 @@ Deno.test("README: the table has every program, with its idea and its command", 
   }
 });
 
-/** Servers that need more than themselves to answer. */
-const NEEDS_TARGET = ["servers/wiretap"];
+/** Servers that need more than themselves to answer: another server, or a folder. */
+const NEEDS_ARGUMENTS = ["servers/wiretap", "servers/files"];
 
 for (const { path, talk, command } of ROWS.filter(({ talk }) => talk.includes("hello"))) {
   testWith(["nc"], `README: ${path} answers ${talk}`, async () => {
     await using target = await startServer("servers/tcp_echo");
-    const args = command.slice(runCommand(path).length).trim().replace("127.0.0.1:9001", `127.0.0.1:${target.port}`);
-    await using server = await startServer(path, NEEDS_TARGET.includes(path) ? args.split(" ") : []);
+    await using folder = new TestFolder();
+    const places: Record<string, string> = { "127.0.0.1:9001": `127.0.0.1:${target.port}`, shared: folder.path };
+    const args = argumentsOf(path, command).map((arg) => places[arg] ?? arg);
+    await using server = await startServer(path, NEEDS_ARGUMENTS.includes(path) ? args : []);
     const { code, stdout } = await runTool("sh", ["-c", talk.replace(`${PROGRAMS[path].port}`, `${server.port}`)]);
     assertEquals(code, 0);
     assertStringIncludes(stdout, "hello");

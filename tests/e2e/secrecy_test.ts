@@ -38,7 +38,7 @@ const HOW = {
 /** The texts of an exchange that nobody else is to see: what is sent, and names. */
 function secrets({ clientArgs, operator = "" }: Exchange): string[] {
   const words = [...clientArgs, ...operator.split("\n")];
-  return words.filter((word) => word.length > 3 && !/^[-/]/.test(word) && word !== "NNpsk0");
+  return words.filter((word) => word.length > 4 && !/^[-/]/.test(word) && word !== "NNpsk0");
 }
 
 /** Drives an exchange through the wiretap, in the channel or in clear. */
@@ -80,6 +80,17 @@ testEach(SUBJECTS, "secrecy: what passes shows nothing of what is said", async (
   for (const secret of [...secrets(exchange), exchange.stdout.trim()]) {
     assert(!seen.includes(secret), `${secret} is seen`);
   }
+});
+
+Deno.test("secrecy: nor of a file's name or contents", async () => {
+  await using folder = new TestFolder();
+  const [root, file] = [`${folder.path}/root`, await folder.write("plans.txt", "the plans of the meeting")];
+  await Deno.mkdir(root);
+  const put = { server: "servers/files", serverArgs: ["--root", root], client: "clients/files", stdout: "" } as const;
+  const { client, seen } = await drive({ ...put, clientArgs: ["put", file] });
+  assertEquals(client.code, 0, client.stderr);
+  assertEquals(await Deno.readTextFile(`${root}/plans.txt`), "the plans of the meeting");
+  assert(!seen.includes("plans"));
 });
 
 const OPTIONAL = SUBJECTS.filter(({ server }) => HOW.secure(server).length > 0);

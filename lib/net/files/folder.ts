@@ -1,0 +1,203 @@
+/**
+ * The one folder that the file server keeps its files in: flat, and nothing in it but plain files is ever touched.
+ * @module
+ */
+import { statfsSync } from "node:fs";
+import { foldName, safeName } from "../../files/safe_name.ts";
+import { attempt, reason } from "../failure.ts";
+
+/** What keeps a second server out of the folder. */
+const LOCK_NAME = ".lock";
+/** How old what is known of other names may be, in ms: to read them all for each upload would cost too much where there are many. */
+const FOLD_MS = 1000;
+/** What a write fails with when there is no space. */
+const NO_SPACE = new Set<unknown>(["ENOSPC", "EDQUOT", "EFBIG"]);
+
+/** The server's own disk failed. */
+export class DiskError extends Error {
+  override name = "DiskError";
+  /** Whether there is no space. */
+  readonly isFull: boolean;
+
+  constructor(cause: unknown) {
+    super(reason(cause), { cause });
+    this.isFull = cause instanceof Error && "code" in cause && NO_SPACE.has(cause.code);
+  }
+}
+
+/** Runs what touches the disk. */
+export function onDisk<T>(action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    throw error instanceof DiskError ? error : new DiskError(error);
+  }
+}
+
+/** The same for what takes its time. */
+export async function waitForDisk<T>(action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    throw error instanceof DiskError ? error : new DiskError(error);
+  }
+}
+
+/** A file that is open, and what it was when it was opened. */
+export interface OpenFile extends Disposable {
+  readonly file: Deno.FsFile;
+  readonly info: Deno.FileInfo;
+}
+
+/** A name with what stands behind it. */
+export interface Entry {
+  readonly name: string;
+  readonly info: Deno.FileInfo;
+}
+
+/** Whether it is a plain file with one name: no link, pipe, device or folder. */
+export function isPlain(info: Deno.FileInfo): boolean {
+  return info.isFile && (info.nlink ?? 1) === 1;
+}
+
+/** When a file was last changed, in ms since 1970. */
+export function changedAt({ mtime }: Deno.FileInfo): number {
+  return Math.max(0, mtime?.getTime() ?? 0);
+}
+
+/** A folder with an exclusive lock. */
+export class Folder implements Disposable {
+  readonly path: string;
+  readonly #lock: Deno.FsFile;
+  #folded = new Map<string, string>(); // names by what makes them twins
+  #foldedAt = -Infinity;
+
+  private constructor(path: string, lock: Deno.FsFile) {
+    this.path = path;
+    this.#lock = lock;
+  }
+
+  /**
+   * Takes a folder that exists.
+   * @throws {AttemptError} if it cannot be used, or another server has it
+   */
+  static async open(root: string): Promise<Folder> {
+    return await attempt(`serve the folder ${root}`, async () => {
+      const path = await Deno.realPath(root);
+      if (!(await Deno.stat(path)).isDirectory) throw new Deno.errors.NotADirectory("it is no folder");
+      const lock = await Deno.open(`${path}/${LOCK_NAME}`, { create: true, write: true });
+      if (await lock.tryLock(true)) return new Folder(path, lock);
+      lock.close();
+      throw new Deno.errors.Busy("another server has it");
+    }, (error) => error instanceof Deno.errors.NotFound ? `make it: mkdir ${root}` : undefined);
+  }
+
+  [Symbol.dispose](): void {
+    this.#lock.close();
+  }
+
+  /** Where a file is. */
+  pathOf(name: string): string {
+    return `${this.path}/${name}`;
+  }
+
+  /** What stands behind a name, not following links; undefined: nothing. */
+  look(name: string): Deno.FileInfo | undefined {
+    return onDisk(() => {
+      try {
+        return Deno.lstatSync(this.pathOf(name));
+      } catch (error) {
+        if (error instanceof Deno.errors.NotFound) return undefined;
+        throw error;
+      }
+    });
+  }
+
+  /** Opens a plain file; undefined if there is none. */
+  open(name: string, options: Deno.OpenOptions = { read: true }): OpenFile | undefined {
+    const seen = this.look(name);
+    if (seen === undefined || !isPlain(seen)) return undefined;
+    return onDisk(() => {
+      const file = Deno.openSync(this.pathOf(name), options);
+      const info = file.statSync();
+      if (info.ino === seen.ino && info.dev === seen.dev) return { file, info, [Symbol.dispose]: () => file.close() };
+      file.close(); // somebody has put another one there in between
+      return undefined;
+    });
+  }
+
+  /** Another name, there since a second or put there by us, that a folder of Windows or macOS could not keep apart from this one. */
+  findTwin(name: string): string | undefined {
+    const now = performance.now();
+    if (now - this.#foldedAt > FOLD_MS) {
+      this.#folded = new Map(this.#names().map((name) => [foldName(name), name]));
+      this.#foldedAt = now;
+    }
+    const twin = this.#folded.get(foldName(name));
+    return twin === name || twin === undefined || this.look(twin) === undefined ? undefined : twin;
+  }
+
+  /** The plain files that can be asked for, by name. */
+  list(): Entry[] {
+    return this.entries().filter(({ name, info }) => isPlain(info) && isAskable(name));
+  }
+
+  /** All there is, by name, partials included. */
+  entries(): Entry[] {
+    return this.#names().sort().flatMap((name) => {
+      const info = this.look(name);
+      return info === undefined ? [] : [{ name, info }];
+    });
+  }
+
+  #names(): string[] {
+    return onDisk(() => Array.from(Deno.readDirSync(this.path), ({ name }) => name));
+  }
+
+  /** Bytes that are free on the disk. */
+  free(): number {
+    return onDisk(() => {
+      const { bavail, bsize } = statfsSync(this.path);
+      return bavail * bsize;
+    });
+  }
+
+  /** Bytes that all its files have. */
+  used(): number {
+    return this.entries().reduce((sum, { info }) => info.isFile ? sum + info.size : sum, 0);
+  }
+
+  /** Gives a file another name, in place of whatever had it. */
+  rename(from: string, to: string): void {
+    onDisk(() => Deno.renameSync(this.pathOf(from), this.pathOf(to)));
+    this.#folded.set(foldName(to), to);
+  }
+
+  /** Removes a file; nothing happens if there is none. */
+  remove(name: string): void {
+    onDisk(() => {
+      try {
+        Deno.removeSync(this.pathOf(name));
+      } catch (error) {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+      }
+    });
+  }
+
+  /** Makes the names durable. */
+  async sync(): Promise<void> {
+    if (Deno.build.os === "windows") return; // has no such thing
+    await waitForDisk(async () => {
+      using folder = await Deno.open(this.path);
+      await folder.sync();
+    });
+  }
+}
+
+function isAskable(name: string): boolean {
+  try {
+    return safeName(name) === name;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * The person in front of the files client: a prompt with history and completion, and a question when a transfer is stuck.
+ * Without a terminal the commands are the lines of a pipe, and nobody is asked.
+ * @module
+ */
+import { decodeText, encodeText } from "../../bytes.ts";
+import { completionOf, quoteWord, WORDS } from "../../files/client_commands.ts";
+import { CODE, LISTED } from "../../files/replies.ts";
+import { Terminal } from "../terminal.ts";
+import { withDeadline } from "../timing.ts";
+import type { Dialer } from "./link.ts";
+import { whyLost } from "./link.ts";
+import type { Decision } from "./transfer.ts";
+
+/** How often the server is asked whether it is there while the user thinks, in ms; it has the rest of the time-out to answer. */
+const HEARTBEAT_MS = 10_000;
+/** The most of the time-out that passes before it is asked. */
+const HEARTBEAT_SHARE = 0.4;
+/** The words that end the prompt, or explain it. */
+const PROMPT_WORDS = ["help", "quit", "exit", "close"];
+const DECISIONS: Record<string, Decision> = { r: "retry", k: "keep", d: "discard" };
+
+/** Who types, if anybody does. */
+export class Prompt implements Disposable {
+  readonly #dialer: Dialer;
+  readonly #texts: readonly string[];
+  readonly #signal: AbortSignal;
+  #terminal: Terminal | undefined;
+  #hasStatus = false;
+
+  /** `texts` stand in place of what would be typed. */
+  constructor(dialer: Dialer, { texts, signal }: { texts: readonly string[]; signal: AbortSignal }) {
+    this.#dialer = dialer;
+    this.#texts = texts;
+    this.#signal = signal;
+  }
+
+  [Symbol.dispose](): void {
+    this.#terminal?.[Symbol.dispose]();
+  }
+
+  /** Whether there is somebody to ask. */
+  get hasPerson(): boolean {
+    return Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
+  }
+
+  /** Runs `print`, which writes whole lines, so that they appear above the line where the user types. */
+  tell<T>(print: () => T): T {
+    if (this.#terminal !== undefined) return this.#terminal.above(print);
+    this.status(undefined);
+    return print();
+  }
+
+  /** Shows how something goes, before what the user types meanwhile; undefined: it is over. */
+  status(text: string | undefined): void {
+    if (this.#terminal !== undefined) return this.#terminal.prompt(text === undefined ? "" : `${text} `);
+    if (text !== undefined || this.#hasStatus) Deno.stderr.writeSync(encodeText(`\r${text ?? ""}\x1b[K`));
+    this.#hasStatus = text !== undefined;
+  }
+
+  /** The next line; null at the end of input, or when the program is to end. */
+  async next(): Promise<string | null> {
+    const terminal = await this.#open();
+    terminal.prompt(`files ${this.#dialer.options.hostname}> `);
+    for (;;) {
+      const pause = AbortSignal.timeout(this.#heartbeat);
+      await terminal.ready(AbortSignal.any([this.#signal, pause]));
+      const line = terminal.take();
+      if (line !== null) return decodeText(line);
+      if (this.#signal.aborted || terminal.left.aborted || !pause.aborted) return null;
+      await this.#beat();
+    }
+  }
+
+  /** Asks what is to become of a transfer; where nobody can answer, what has come is kept. */
+  async decide(question: string): Promise<Decision> {
+    if (!this.hasPerson || this.#signal.aborted) return "keep";
+    const terminal = await this.#open();
+    for (;;) {
+      terminal.prompt(question);
+      await terminal.ready(this.#signal);
+      const line = terminal.take();
+      if (line === null) return "keep";
+      const decision = DECISIONS[decodeText(line).trim().slice(0, 1).toLowerCase()];
+      if (decision !== undefined) return decision;
+    }
+  }
+
+  get #heartbeat(): number {
+    const { timeout } = this.#dialer.options;
+    return timeout === 0 ? HEARTBEAT_MS : Math.min(HEARTBEAT_MS, HEARTBEAT_SHARE * timeout);
+  }
+
+  async #open(): Promise<Terminal> {
+    return this.#terminal ??= await Terminal.open(this.#texts, { complete: (line) => this.#complete(line) });
+  }
+
+  /** Finds out between commands whether the link is dead. */
+  async #beat(): Promise<void> {
+    if (!this.#dialer.isUp) return;
+    const { timeout } = this.#dialer.options;
+    try {
+      const link = await this.#dialer.get();
+      await withDeadline(timeout === 0 ? 0 : timeout - this.#heartbeat, link.ask({ verb: "NOOP" }));
+    } catch (error) {
+      this.#dialer.drop();
+      this.tell(() => console.error(`files: link lost: ${whyLost(error)}: the next command makes a new one`));
+    }
+  }
+
+  async #complete(line: string): Promise<readonly [string[], string]> {
+    const { kind, end, word } = completionOf(line);
+    if (kind === "verb") {
+      const words = [...Object.keys(WORDS), ...PROMPT_WORDS].filter((name) => name.startsWith(word));
+      return [words.map((name) => `${name} `), end];
+    }
+    const names = kind === "local" ? listLocal(word) : kind === "remote" ? await this.#listRemote() : [];
+    return [names.filter((name) => name.startsWith(word)).map(quoteWord), end];
+  }
+
+  async #listRemote(): Promise<string[]> {
+    const { code, lines } = await this.#dialer.ask({ verb: "LIST" });
+    return code === CODE.list ? lines.map((line) => LISTED.parse(line).name) : [];
+  }
+}
+
+/** The paths in the folder that a word leads to; folders end in a slash. */
+function listLocal(word: string): string[] {
+  const folder = word.slice(0, word.lastIndexOf("/") + 1);
+  return Array.from(
+    Deno.readDirSync(folder || "."),
+    ({ name, isDirectory }) => folder + name + (isDirectory ? "/" : ""),
+  )
+    .sort();
+}
