@@ -109,11 +109,10 @@ export class Screen implements AsyncDisposable {
 
   /** Resolves when the command ends: its exit code, what the screen shows then, and how it left the terminal. */
   async ended(): Promise<{ code: number; lines: string[]; terminal: string }> {
-    const [{ code }, terminal] = await Promise.all([
-      this.#process.status,
-      new Response(this.#process.stderr).text(),
-      this.#ended,
-    ]);
+    const ended = Promise.all([this.#process.status, new Response(this.#process.stderr).text(), this.#ended]);
+    const [{ code }, terminal] = await inTime(ended, "the command's end").catch((cause) => {
+      throw new Error(`on a screen that shows\n${render(this.#written).join("\n")}`, { cause });
+    });
     await this.#process.stdin.close().catch(() => {});
     return { code, lines: render(this.#written), terminal: terminal.trim() };
   }
