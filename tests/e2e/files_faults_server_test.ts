@@ -196,14 +196,19 @@ const DAMAGES: readonly (readonly [string, (path: string) => void, number])[] = 
   ["bytes after the record", (path) => Deno.writeFileSync(path, noise(CONTENT.length, 7), { append: true }), HALF],
 ];
 
+/** Changes a byte, and with it the time of the last change: that of a system advances in steps of some milliseconds. */
 function flip(path: string, at: number): void {
   using file = Deno.openSync(path, { read: true, write: true });
+  const changed = () => file.statSync().mtime!.getTime();
+  const before = changed();
   const byte = new Uint8Array(1);
   file.seekSync(at, Deno.SeekMode.Start);
   file.readSync(byte);
   byte[0]! ^= 1;
-  file.seekSync(at, Deno.SeekMode.Start);
-  file.writeSync(byte);
+  do {
+    file.seekSync(at, Deno.SeekMode.Start);
+    file.writeSync(byte);
+  } while (changed() === before);
 }
 
 for (const [what, damage, expected] of DAMAGES) {
