@@ -1,6 +1,7 @@
-/* Closed-loop load on a chat server that speaks JIM or IRC.
+/* Load on a chat server that speaks JIM or IRC.
  * room: all connections are in one room; the senders each say one thing and the next when all other members have heard it:
- * in whichever order a server serves them, every delivery counts, and so does its time. direct: each connection sends its
+ * in whichever order a server serves them, every delivery counts, and so does its time. Then they say RATE things a second,
+ * evenly spread, however long it takes; the time of a delivery counts from when its message was due. direct: each connection sends its
  * neighbour a message, and the next when the server has acknowledged it. hold: logs all in, prints a line and holds them
  * until stdin ends. */
 #define _GNU_SOURCE
@@ -11,6 +12,8 @@
 enum { MAX_EVENTS = 512, MAX_LINE = 512, TEXT_BYTES = 64, LOGINS_AT_ONCE = 8 };
 /* How long the server may take to start, and any of the logins. */
 enum { PATIENCE_S = 60 };
+/* How long all are silent before the senders keep to the clock. */
+enum { SILENCE_S = 1 };
 
 struct connection {
   int fd, index;
@@ -24,15 +27,19 @@ struct connection {
 static struct connection *connections;
 static int count, senders, epoll, irc, direct, waiting, speaking;
 static unsigned long heard, heard_bytes;
+/* Seconds between two messages, 0: a sender waits for its listeners; when the first was due, and how many were said. */
+static double pace, pace_began;
+static long paced;
 static struct histogram latencies;
 
 static void send_text(struct connection *connection, const char *text, size_t size) {
   if (write(connection->fd, text, size) != (ssize_t)size) fail("write", errno);
 }
 
-static void say(struct connection *connection) {
+/* `mark` comes back with the text: who says it, or which one it is. */
+static void say(struct connection *connection, long mark) {
   char line[MAX_LINE], text[TEXT_BYTES + 1];
-  int length = snprintf(text, sizeof text, "^%04d ", connection->index);
+  int length = snprintf(text, sizeof text, "^%06ld ", mark);
   memset(text + length, 'x', TEXT_BYTES - length);
   text[TEXT_BYTES] = 0;
   int size;
@@ -80,17 +87,26 @@ static int is_answer(const struct connection *connection) {
   return memcmp(connection->line, response, sizeof response - 1) == 0;
 }
 
-/* Whose text it is; NULL: it is something else. */
-static struct connection *sender_of(const struct connection *connection) {
+/* The mark of the text; -1: it is something else. */
+static long mark_of(const struct connection *connection) {
   const char *mark = memchr(connection->line, '^', connection->length);
-  return mark == NULL ? NULL : &connections[atoi(mark + 1)];
+  return mark == NULL ? -1 : atol(mark + 1);
 }
 
-static void hear(struct connection *sender, int bytes, double at) {
-  record(&latencies, at - sender->sent_at);
+static void hear(long mark, int bytes, double at) {
   heard++;
   heard_bytes += bytes;
-  if (++sender->heard == (direct ? 1 : count - 1)) say(sender);
+  if (pace > 0) {
+    record(&latencies, at - (pace_began + mark * pace));
+    return;
+  }
+  struct connection *sender = &connections[mark];
+  record(&latencies, at - sender->sent_at);
+  if (++sender->heard == (direct ? 1 : count - 1) && speaking) say(sender, mark);
+}
+
+static void say_what_is_due(void) {
+  for (; pace > 0 && speaking && now() >= pace_began + paced * pace; paced++) say(&connections[paced % senders], paced);
 }
 
 static void take_line(struct connection *connection, double at) {
@@ -99,8 +115,8 @@ static void take_line(struct connection *connection, double at) {
     if (done && --connection->ready == 0) waiting--;
     return;
   }
-  struct connection *sender = !direct ? sender_of(connection) : is_answer(connection) ? connection : NULL;
-  if (speaking && sender != NULL) hear(sender, connection->length + 1, at);
+  long mark = !direct ? mark_of(connection) : is_answer(connection) ? connection->index : -1;
+  if (mark >= 0) hear(mark, connection->length + 1, at);
 }
 
 static ssize_t receive(struct connection *connection) {
@@ -126,7 +142,8 @@ static ssize_t receive(struct connection *connection) {
 static void run(double end, int most_waiting) {
   while (now() < end && waiting > most_waiting) {
     struct epoll_event events[MAX_EVENTS];
-    int ready = epoll_wait(epoll, events, MAX_EVENTS, 100);
+    say_what_is_due();
+    int ready = epoll_wait(epoll, events, MAX_EVENTS, pace > 0 ? 1 : 100);
     for (int i = 0; i < ready; i++)
       if (receive(events[i].data.ptr) == 0) fail("the server closed a connection", ECONNRESET);
   }
@@ -143,6 +160,21 @@ static void log_in(int port) {
   }
 }
 
+/* From now on nothing waits for an answer: the senders keep to the clock. */
+static void keep_pace(double rate) {
+  speaking = 0;
+  run_for(SILENCE_S); /* what was said is heard */
+  pace = 1 / rate;
+  pace_began = now();
+  speaking = 1;
+}
+
+static void print_pace(double seconds) {
+  memset(&latencies, 0, sizeof latencies);
+  run_for(seconds);
+  printf(",\"pacedP50Us\":%d,\"pacedP99Us\":%d}\n", quantile_us(&latencies, 0.5), quantile_us(&latencies, 0.99));
+}
+
 static void print_figures(pid_t server, double seconds) {
   memset(&latencies, 0, sizeof latencies);
   heard = heard_bytes = 0;
@@ -151,13 +183,13 @@ static void print_figures(pid_t server, double seconds) {
   cpu = cpu_seconds(server) - cpu;
   for (int i = 0; i < senders; i++)
     if (connections[i].sent_at < began) fail("a message was lost", ETIMEDOUT);
-  printf("{\"perSecond\":%.0f,\"cpuUs\":%.3f,\"p50Us\":%d,\"p99Us\":%d,\"bytes\":%.1f}\n", heard / (now() - began),
+  printf("{\"perSecond\":%.0f,\"cpuUs\":%.3f,\"p50Us\":%d,\"p99Us\":%d,\"bytes\":%.1f", heard / (now() - began),
          cpu * 1e6 / heard, quantile_us(&latencies, 0.5), quantile_us(&latencies, 0.99), (double)heard_bytes / heard);
 }
 
 int main(int argc, char **argv) {
-  if (argc != 9) {
-    fputs("usage: chat_load PORT SERVER_PID room|direct|hold jim|irc CONNECTIONS SENDERS SETTLE_S SECONDS\n", stderr);
+  if (argc != 10) {
+    fputs("usage: chat_load PORT SERVER_PID room|direct|hold jim|irc CONNECTIONS SENDERS RATE SETTLE_S SECONDS\n", stderr);
     return 2;
   }
   int port = atoi(argv[1]), hold = strcmp(argv[3], "hold") == 0;
@@ -176,9 +208,16 @@ int main(int argc, char **argv) {
   }
   run_for(0.3); /* what the joins have brought */
   speaking = 1;
-  for (int i = 0; i < (direct ? count : senders); i++) say(&connections[i]);
-  run_for(atof(argv[7]));
-  print_figures(atoi(argv[2]), atof(argv[8]));
+  for (int i = 0; i < (direct ? count : senders); i++) say(&connections[i], i);
+  run_for(atof(argv[8]));
+  print_figures(atoi(argv[2]), atof(argv[9]));
+  if (!direct) {
+    keep_pace(atof(argv[7]));
+    run_for(atof(argv[8]));
+    print_pace(atof(argv[9]));
+  } else {
+    puts("}");
+  }
 
   /* To close with bytes unread would be a reset, and a line in the server's log; the figures are printed after it. */
   speaking = 0;

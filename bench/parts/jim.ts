@@ -11,6 +11,8 @@ import { costs, type Figures } from "./costs.ts";
 
 const MEMBERS = 1000;
 const SENDERS = 10;
+/** Messages a second of all senders together where they keep to the clock: some half of what either server can do one by one. */
+const PACE = 50;
 /** Users who send each other messages. */
 const TALKERS = 50;
 const IDLE = 10_000;
@@ -23,9 +25,11 @@ const SETTLE_MS = 500;
 /** So that the rate of a connection is that of the server. */
 const UNLIMITED = ["--rate", "1000000"];
 
-/** Also how long the line is that a member gets. */
+/** Also how long the line is that a member gets, and the times of deliveries where the senders keep to the clock. */
 interface RoomFigures extends Figures {
   readonly bytes: number;
+  readonly pacedP50Us: number;
+  readonly pacedP99Us: number;
 }
 
 /** What is measured in one round; only ours keeps messages and has its memory looked at. */
@@ -59,7 +63,8 @@ export async function jim(rounds: number): Promise<Report> {
       `A room of ${
         MEMBERS.toLocaleString("en-US")
       } members in which each sender says the next thing when all others have ` +
-      "heard the last; a message counts at each member who gets it, and so does its time from being sent. The texts are the " +
+      "heard the last; a message counts at each member who gets it, and so does its time from being sent. There the quicker " +
+      "server gets more to do; how long a delivery takes is compared where both get the same, by the clock. The texts are the " +
       "same; ngircd says them in IRC and the others in JIM, where lines are longer and each sender also gets an answer. A " +
       "durable message is on the disk before its sender gets 200.",
     tables: [
@@ -72,6 +77,15 @@ export async function jim(rounds: number): Promise<Report> {
         message: "message",
         extra: { title: "bytes", figure: ({ bytes }) => bytes },
       }),
+      {
+        caption: `The same room at ${PACE} messages/s: every member's time from when the message was due`,
+        head: ["", "p50 ms", "p99 ms"],
+        rows: contenders.map(({ name }) => [
+          name,
+          digits(samples.median(name, ({ room }) => room.pacedP50Us / 1000)),
+          digits(samples.median(name, ({ room }) => room.pacedP99Us / 1000)),
+        ]),
+      },
       {
         caption: `Durable messages between ${TALKERS} users, and the memory of ${
           IDLE.toLocaleString("en-US")
@@ -102,10 +116,10 @@ export async function jim(rounds: number): Promise<Report> {
         values: samples.ratios(PEERS.naiveChat.name, messenger.name, ({ room }) => room.perSecond),
       },
       {
-        demand: "jim ÷ ngircd: p99 of the same room",
+        demand: `jim ÷ ngircd: p99 of the same room, ${PACE} messages/s`,
         limit: 1,
         unit: "×",
-        values: samples.ratios(messenger.name, PEERS.ngircd.name, ({ room }) => room.p99Us),
+        values: samples.ratios(messenger.name, PEERS.ngircd.name, ({ room }) => room.pacedP99Us),
       },
       {
         demand: `jim: time of a durable message at ${TALKERS} users (5,000 a second are asked)`,
@@ -119,7 +133,7 @@ export async function jim(rounds: number): Promise<Report> {
 }
 
 function loadChat(server: Server, { mode, protocol, connections, senders }: ChatLoad): Promise<RoomFigures> {
-  const args = [server.port, server.pid, mode, protocol, connections, senders, SETTLE_S, MEASURED_S];
+  const args = [server.port, server.pid, mode, protocol, connections, senders, PACE, SETTLE_S, MEASURED_S];
   return load(withOpenFiles(OPEN_FILES, [LOADERS.chat, ...args.map(String)]));
 }
 
@@ -144,7 +158,7 @@ async function measureDirect(): Promise<Figures> {
 async function measureIdle({ command }: Contender): Promise<number> {
   await using server = await Server.start(withOpenFiles(OPEN_FILES, command));
   const without = await server.residentKiB();
-  const args = [`${server.port}`, `${server.pid}`, "hold", "jim", `${IDLE}`, "0", "0", "0"];
+  const args = [`${server.port}`, `${server.pid}`, "hold", "jim", `${IDLE}`, "0", "0", "0", "0"];
   await using holder = new Process(withOpenFiles(OPEN_FILES, [LOADERS.chat, ...args]));
   await holder.line();
   await delay(SETTLE_MS);
