@@ -95,7 +95,9 @@ export class Outbox {
     try {
       for (let pace; (pace = this.#nextPace()) !== undefined;) {
         if (pace.type === "wait") return this.#pauseFor(pace.ms);
-        await writeAll(this.#options.connection, pace.bytes);
+        const { connection } = this.#options;
+        const written = await connection.write(pace.bytes);
+        if (written < pace.bytes.length) await writeAll(connection, pace.bytes.subarray(written));
         if (this.#closed) return;
       }
       this.#settle("idle");
