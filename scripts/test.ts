@@ -23,6 +23,8 @@ const LAYERS: Record<string, readonly string[]> = {
   e2e: [...END_TO_END, "tests/e2e"],
   interop: [...END_TO_END, "--allow-ffi", "tests/interop"],
 };
+/** A layer that takes longer hangs, and has failed; the slowest one takes a few minutes. */
+const LIMIT_MS = 20 * 60_000;
 const SUMMARY = /\| (\d+) passed .*?\| (\d+) failed(?: .*?\| (\d+) ignored)?/;
 
 /** Runs one layer, shows its output and resolves to what its last line counts. */
@@ -32,6 +34,7 @@ async function runLayer(name: string, args: readonly string[]): Promise<{ counts
     args: ["test", "--no-prompt", "--quiet", ...args],
     env: { NO_COLOR: "1", DENO_JOBS: `${navigator.hardwareConcurrency + 1}` },
     stdout: "piped",
+    signal: AbortSignal.timeout(LIMIT_MS),
   }).spawn();
   let counts = [0, 0, 0];
   for await (const text of layer.stdout.pipeThrough(new TextDecoderStream())) {

@@ -3,7 +3,7 @@
  * the screen does not know is an error: programs must not pass on those of strangers.
  * @module
  */
-import { Condition } from "../lib/net/timing.ts";
+import { Condition, delay } from "../lib/net/timing.ts";
 import { type ProgramPath, PROGRAMS } from "../lib/programs.ts";
 import { inTime, ROOT } from "./harness.ts";
 
@@ -96,23 +96,40 @@ export class Screen implements AsyncDisposable {
     return this.#wait((lines) => pattern.exec(lines.join("\n")) ?? undefined, `${pattern}`);
   }
 
+  /** Resolves when the screen has not changed for so long, in ms. */
+  async rests(ms: number): Promise<void> {
+    const rest = async () => {
+      let before;
+      do {
+        before = this.#written;
+        await delay(ms);
+      } while (before !== this.#written);
+    };
+    await this.#inTime(rest(), "it to rest");
+  }
+
   async #wait<T>(look: (lines: string[]) => T | undefined, what: string): Promise<T> {
-    for (;;) {
-      const lines = render(this.#written);
-      const found = look(lines);
-      if (found !== undefined) return found;
-      const failure = `${what}\non a screen that shows\n${lines.join("\n")}`;
-      if (this.#over) throw new Error(`the command has ended without ${failure}`);
-      await inTime(this.#changed.wait(), failure);
-    }
+    const search = async () => {
+      for (;;) {
+        const found = look(render(this.#written));
+        if (found !== undefined) return found;
+        if (this.#over) throw new Error(`the command has ended without ${what}`);
+        await this.#changed.wait();
+      }
+    };
+    return await this.#inTime(search(), what);
+  }
+
+  async #inTime<T>(promise: Promise<T>, what: string): Promise<T> {
+    return await inTime(promise, what).catch((cause) => {
+      throw new Error(`on a screen that shows\n${render(this.#written).join("\n")}`, { cause });
+    });
   }
 
   /** Resolves when the command ends: its exit code, what the screen shows then, and how it left the terminal. */
   async ended(): Promise<{ code: number; lines: string[]; terminal: string }> {
     const ended = Promise.all([this.#process.status, new Response(this.#process.stderr).text(), this.#ended]);
-    const [{ code }, terminal] = await inTime(ended, "the command's end").catch((cause) => {
-      throw new Error(`on a screen that shows\n${render(this.#written).join("\n")}`, { cause });
-    });
+    const [{ code }, terminal] = await this.#inTime(ended, "the command's end");
     await this.#process.stdin.close().catch(() => {});
     return { code, lines: render(this.#written), terminal: terminal.trim() };
   }

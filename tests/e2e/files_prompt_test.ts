@@ -85,7 +85,10 @@ testWith(
         ...Array(5 + cuts).fill(early),
       ]);
       await using screen = open(client, proxy, "put", path);
-      await screen.find(/trying again 5\/5[^]*\[d\]iscard\?$/);
+      await screen.find(/trying again 5\/5/);
+      await screen.find(/\[d\]iscard\?$/);
+      await screen.rests(300); // longer than from one drawing of the progress to the next
+      await screen.find(/\[d\]iscard\?$/);
       await screen.type(keys);
       const { code: actual, lines, terminal } = await screen.ended();
       assertEquals([actual, terminal], [code, "as it was"]);

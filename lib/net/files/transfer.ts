@@ -273,6 +273,7 @@ class Progress implements Disposable {
   readonly #status: TransferContext["status"];
   readonly #timer: ReturnType<typeof setInterval> | undefined;
   #meter: Meter | undefined;
+  #isMoving = false;
   #from = 0;
   #begun = 0;
   #drawn = 0;
@@ -302,6 +303,7 @@ class Progress implements Disposable {
     this.#from = from;
     this.#begun = performance.now();
     this.#meter = new Meter(size, from, this.#begun);
+    this.#isMoving = true;
   }
 
   /** It has come to a position. */
@@ -332,17 +334,16 @@ class Progress implements Disposable {
   }
 
   #draw(): void {
-    if (this.#meter === undefined) return;
+    if (this.#meter === undefined || !this.#isMoving) return;
     this.#drawn = performance.now();
     const columns = Deno.consoleSize().columns - 1; // one is left for the cursor
     this.#status?.(formatProgress(this.#name, this.#meter, { now: this.#drawn, columns }));
   }
 
-  /** Takes the line away. */
+  /** Nothing moves any more: takes the line away, for what the user is told or asked. */
   clear(): void {
-    if (this.#drawn === 0) return;
+    this.#isMoving = false;
+    if (this.#drawn > 0) this.#status?.(undefined);
     this.#drawn = 0;
-    this.#meter = this.#meter && new Meter(this.#meter.size, this.#meter.position, performance.now());
-    this.#status?.(undefined);
   }
 }
