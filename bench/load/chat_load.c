@@ -169,10 +169,14 @@ static void keep_pace(double rate) {
   speaking = 1;
 }
 
-static void print_pace(double seconds) {
+static void print_pace(pid_t server, double seconds) {
   memset(&latencies, 0, sizeof latencies);
+  heard = 0;
+  double cpu = cpu_seconds(server);
   run_for(seconds);
-  printf(",\"pacedP50Us\":%d,\"pacedP99Us\":%d}\n", quantile_us(&latencies, 0.5), quantile_us(&latencies, 0.99));
+  cpu = cpu_seconds(server) - cpu;
+  printf(",\"pacedCpuUs\":%.3f,\"pacedP50Us\":%d,\"pacedP99Us\":%d}\n", cpu * 1e6 / heard,
+         quantile_us(&latencies, 0.5), quantile_us(&latencies, 0.99));
 }
 
 static void print_figures(pid_t server, double seconds) {
@@ -214,7 +218,7 @@ int main(int argc, char **argv) {
   if (!direct) {
     keep_pace(atof(argv[7]));
     run_for(atof(argv[8]));
-    print_pace(atof(argv[9]));
+    print_pace(atoi(argv[2]), atof(argv[9]));
   } else {
     puts("}");
   }

@@ -25,9 +25,10 @@ const SETTLE_MS = 500;
 /** So that the rate of a connection is that of the server. */
 const UNLIMITED = ["--rate", "1000000"];
 
-/** Also how long the line is that a member gets, and the times of deliveries where the senders keep to the clock. */
+/** Also how long the line is that a member gets, and what deliveries cost and take where the senders keep to the clock. */
 interface RoomFigures extends Figures {
   readonly bytes: number;
+  readonly pacedCpuUs: number;
   readonly pacedP50Us: number;
   readonly pacedP99Us: number;
 }
@@ -79,9 +80,10 @@ export async function jim(rounds: number): Promise<Report> {
       }),
       {
         caption: `The same room at ${PACE} messages/s: every member's time from when the message was due`,
-        head: ["", "p50 ms", "p99 ms"],
+        head: ["", "CPU µs", "p50 ms", "p99 ms"],
         rows: contenders.map(({ name }) => [
           name,
+          digits(samples.median(name, ({ room }) => room.pacedCpuUs)),
           digits(samples.median(name, ({ room }) => room.pacedP50Us / 1000)),
           digits(samples.median(name, ({ room }) => room.pacedP99Us / 1000)),
         ]),

@@ -19,6 +19,9 @@ export interface Reader {
   readonly pollInterval?: number;
 }
 
+/** An answer to what the client has asked, or an event. */
+export type Kind = "answer" | "event";
+
 /** What to do now. */
 export type Pace =
   /** Write this, then ask again. */
@@ -34,14 +37,16 @@ export type Pace =
  * const pacer = new Pacer();
  * const [one, two] = [Uint8Array.of(1), Uint8Array.of(2)];
  * pacer.push([one, two], "event");
- * assertEquals(pacer.next({ streams: false }, 1000), { type: "write", bytes: one });
- * assertEquals(pacer.next({ streams: false }, 1005), { type: "wait", ms: 15 });
- * assertEquals(pacer.next({ streams: false }, 1020), { type: "write", bytes: two });
- * assertEquals(pacer.next({ streams: false }, 1020), undefined); // nothing is left
+ * const next = (now: number) => pacer.next({ streams: false }, () => now);
+ * assertEquals(next(1000), { type: "write", bytes: one });
+ * assertEquals(next(1005), { type: "wait", ms: 15 });
+ * assertEquals(next(1020), { type: "write", bytes: two });
+ * assertEquals(next(1020), undefined); // nothing is left
  * ```
  */
 export class Pacer {
-  #queue: { readonly bytes: Uint8Array; readonly kind: "answer" | "event" }[] = [];
+  #objects: Uint8Array[] = [];
+  #kinds: Kind[] = []; // of each
   #queued = 0;
   #writtenAt = -Infinity;
 
@@ -50,38 +55,41 @@ export class Pacer {
     return this.#queued;
   }
 
-  /** Appends objects: answers to what the client has asked, or events. They are not copied. */
-  push(objects: readonly Uint8Array[], kind: "answer" | "event"): void {
+  /** Appends objects. They are not copied. */
+  push(objects: readonly Uint8Array[], kind: Kind): void {
     for (const bytes of objects) {
-      this.#queue.push({ bytes, kind });
+      this.#objects.push(bytes);
+      this.#kinds.push(kind);
       this.#queued += bytes.length;
     }
   }
 
-  /** What to do at the time `now`, when all earlier writes have ended; undefined: nothing waits. */
-  next({ streams, pollInterval = 0 }: Reader, now: number): Pace | undefined {
-    if (this.#queue.length === 0) return undefined;
-    if (streams) return { type: "write", bytes: this.#take(0, this.#fittingObjects(), now) };
+  /** What to do, when all earlier writes have ended; undefined: nothing waits. The time matters only to who reads no streams. */
+  next({ streams, pollInterval = 0 }: Reader, now: () => number): Pace | undefined {
+    if (this.#objects.length === 0) return undefined;
+    if (streams) return { type: "write", bytes: this.#take(0, this.#fittingObjects()) };
     // A client that polls waits for an answer when it has asked: answers overtake events.
-    const answer = pollInterval === 0 ? 0 : this.#queue.findIndex(({ kind }) => kind === "answer");
-    const index = Math.max(answer, 0);
-    const gap = this.#queue[index]!.kind === "event" ? Math.max(pollInterval, OBJECT_GAP_MS) : OBJECT_GAP_MS;
-    const ms = this.#writtenAt + gap - now;
-    return ms > 0 ? { type: "wait", ms } : { type: "write", bytes: this.#take(index, 1, now) };
+    const index = pollInterval === 0 ? 0 : Math.max(this.#kinds.indexOf("answer"), 0);
+    const gap = this.#kinds[index] === "event" ? Math.max(pollInterval, OBJECT_GAP_MS) : OBJECT_GAP_MS;
+    const time = now();
+    const ms = this.#writtenAt + gap - time;
+    if (ms > 0) return { type: "wait", ms };
+    this.#writtenAt = time;
+    return { type: "write", bytes: this.#take(index, 1) };
   }
 
   /** How many objects fit one write; at least one. */
   #fittingObjects(): number {
+    if (this.#queued <= MAX_WRITE) return this.#objects.length;
     let left = MAX_WRITE;
-    const index = this.#queue.findIndex(({ bytes }) => (left -= bytes.length) < 0);
-    return index === -1 ? this.#queue.length : Math.max(index, 1);
+    return Math.max(this.#objects.findIndex(({ length }) => (left -= length) < 0), 1);
   }
 
-  #take(index: number, count: number, now: number): Uint8Array {
-    const objects = this.#queue.splice(index, count).map(({ bytes }) => bytes);
+  #take(index: number, count: number): Uint8Array {
+    const objects = this.#objects.splice(index, count);
+    this.#kinds.splice(index, count);
     const bytes = objects.length === 1 ? objects[0]! : join(objects);
     this.#queued -= bytes.length;
-    this.#writtenAt = now;
     return bytes;
   }
 }

@@ -83,12 +83,13 @@ export class TcpConnection implements SocketConnection {
     return this.#conn.read(buffer);
   }
 
-  async write(bytes: Uint8Array): Promise<number> {
+  write(bytes: Uint8Array): Promise<number> {
     this.#used = true;
     this.#operation = "write";
-    const count = await this.#conn.write(bytes);
-    this.#operation = "read"; // nothing in flight: it waits for the peer, also when the read began before the write
-    return count;
+    return this.#conn.write(bytes).then((count) => {
+      this.#operation = "read"; // nothing in flight: it waits for the peer, also when the read began before the write
+      return count;
+    });
   }
 
   closeWrite(): Promise<void> {

@@ -14,7 +14,7 @@ function object(number: number, length = 1): Uint8Array {
 /** All that is written, with the time of each write, by someone who asks again when told to. */
 function writes(pacer: Pacer, reader: Reader, start = 0): { at: number; bytes: Uint8Array }[] {
   const written: { at: number; bytes: Uint8Array }[] = [];
-  for (let now = start, pace; (pace = pacer.next(reader, now)) !== undefined;) {
+  for (let now = start, pace; (pace = pacer.next(reader, () => now)) !== undefined;) {
     if (pace.type === "wait") {
       assert(pace.ms > 0);
       now += pace.ms;
@@ -41,18 +41,18 @@ Deno.test("Pacer gives others one object every 20 ms, the first one at once", ()
     { at: 1040, bytes: object(3) },
   ]);
   pacer.push([object(4)], "answer");
-  assertEquals(pacer.next(ONE_BY_ONE, 1059), { type: "wait", ms: 1 });
-  assertEquals(pacer.next(ONE_BY_ONE, 1060), { type: "write", bytes: object(4) });
+  assertEquals(pacer.next(ONE_BY_ONE, () => 1059), { type: "wait", ms: 1 });
+  assertEquals(pacer.next(ONE_BY_ONE, () => 1060), { type: "write", bytes: object(4) });
   pacer.push([object(5)], "answer");
-  assertEquals(pacer.next(ONE_BY_ONE, 5000), { type: "write", bytes: object(5) });
+  assertEquals(pacer.next(ONE_BY_ONE, () => 5000), { type: "write", bytes: object(5) });
 });
 
 Deno.test("Pacer stops waiting when the client is found to read streams", () => {
   const pacer = new Pacer();
   pacer.push([object(1), object(2), object(3)], "event");
-  pacer.next(ONE_BY_ONE, 0);
-  assertEquals(pacer.next(ONE_BY_ONE, 0), { type: "wait", ms: OBJECT_GAP_MS });
-  assertEquals(pacer.next(STREAMS, 0), { type: "write", bytes: Uint8Array.of(2, 3) });
+  pacer.next(ONE_BY_ONE, () => 0);
+  assertEquals(pacer.next(ONE_BY_ONE, () => 0), { type: "wait", ms: OBJECT_GAP_MS });
+  assertEquals(pacer.next(STREAMS, () => 0), { type: "write", bytes: Uint8Array.of(2, 3) });
 });
 
 Deno.test("Pacer lets answers overtake events for a client that polls, and spaces events by its interval", () => {
@@ -88,7 +88,7 @@ Deno.test("Pacer does not copy an object that it writes alone", () => {
   for (const reader of [STREAMS, ONE_BY_ONE]) {
     const pacer = new Pacer();
     pacer.push([shared], "event");
-    const pace = pacer.next(reader, 0);
+    const pace = pacer.next(reader, () => 0);
     assert(pace?.type === "write" && pace.bytes === shared);
   }
 });

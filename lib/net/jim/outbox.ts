@@ -7,7 +7,7 @@ import { setImmediate } from "node:timers";
 import type { Answer, Event } from "../../jim/messages.ts";
 import { type Pace, Pacer } from "../../jim/pacing.ts";
 import type { ServerWire } from "../../jim/wire.ts";
-import { type SocketConnection, writeAll } from "../tcp.ts";
+import type { SocketConnection } from "../tcp.ts";
 import { withDeadline } from "../timing.ts";
 
 /** How much may wait for a client, in bytes: one that falls further behind is disconnected. */
@@ -16,6 +16,7 @@ export const MAX_QUEUED = 256 * 1024;
 const FINISH_TIMEOUT_MS = 5000;
 /** Clients that are written to before the event loop gets on with what has arrived meanwhile. */
 const SLICE = 60;
+const NOTHING = new Uint8Array();
 
 /** Begins the writes of many outboxes, some at a time. */
 export class Dispatcher {
@@ -50,6 +51,7 @@ export class Outbox {
   /** `idle`: nothing waits; `scheduled`: the dispatcher knows; `pausing`: a client that reads no streams needs time. */
   #state: "idle" | "scheduled" | "pausing" | "writing" | "closed" = "idle";
   #pause: ReturnType<typeof setTimeout> | undefined;
+  #writing: Uint8Array = NOTHING;
   #flushed: PromiseWithResolvers<void> | undefined;
 
   /** An empty one. */
@@ -89,23 +91,29 @@ export class Outbox {
   }
 
   /** Writes what waits. For the dispatcher. */
-  async write(): Promise<void> {
+  write(): void {
     if (this.#closed) return;
+    const pace = this.#nextPace();
+    if (pace === undefined) return this.#settle("idle");
+    if (pace.type === "wait") return this.#pauseFor(pace.ms);
     this.#state = "writing";
-    try {
-      for (let pace; (pace = this.#nextPace()) !== undefined;) {
-        if (pace.type === "wait") return this.#pauseFor(pace.ms);
-        const { connection } = this.#options;
-        const written = await connection.write(pace.bytes);
-        if (written < pace.bytes.length) await writeAll(connection, pace.bytes.subarray(written));
-        if (this.#closed) return;
-      }
-      this.#settle("idle");
-    } catch {
-      this.#settle("closed");
-      this.#options.connection.close(); // the read tells why
-    }
+    this.#write(pace.bytes);
   }
+
+  #write(bytes: Uint8Array): void {
+    this.#writing = bytes;
+    this.#options.connection.write(bytes).then(this.#wrote, this.#failed);
+  }
+
+  readonly #wrote = (count: number): void => {
+    if (count < this.#writing.length) this.#write(this.#writing.subarray(count)); // it took only a part
+    else this.write();
+  };
+
+  readonly #failed = (): void => {
+    this.#settle("closed");
+    this.#options.connection.close(); // the read tells why
+  };
 
   get #closed(): boolean {
     return this.#state === "closed";
@@ -113,7 +121,7 @@ export class Outbox {
 
   #nextPace(): Pace | undefined {
     const { streams, dialect } = this.#options.wire;
-    return this.#pacer.next({ streams, pollInterval: dialect.pollInterval }, performance.now());
+    return this.#pacer.next({ streams, pollInterval: dialect.pollInterval }, () => performance.now());
   }
 
   #pauseFor(ms: number): void {
