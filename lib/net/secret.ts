@@ -2,6 +2,7 @@
  * Secrets from a file or the environment; never from the command line, where every user of the machine can read them.
  * @module
  */
+import { decodeText, encodeText } from "../bytes.ts";
 import { UsageError } from "../errors.ts";
 import { option, text } from "./cli.ts";
 import { attempt } from "./failure.ts";
@@ -37,11 +38,11 @@ export const PSK_OPTIONS = {
  * @throws {AttemptError} if the file cannot be read, or by others too
  */
 export async function loadSecret(file: string | undefined): Promise<Uint8Array> {
-  const secret = file === undefined ? Deno.env.get(VARIABLE) ?? "" : await readPrivateFile(file, "the secret");
-  if (secret === "") {
-    throw new UsageError("there is no secret", { hint: `--secret-file FILE, or ${VARIABLE} in the environment` });
-  }
-  return new TextEncoder().encode(secret);
+  const secret = file === undefined
+    ? encodeText(Deno.env.get(VARIABLE) ?? "")
+    : await readPrivateBytes(file, "the secret");
+  if (secret.length > 0) return secret;
+  throw new UsageError("there is no secret", { hint: `--secret-file FILE, or ${VARIABLE} in the environment` });
 }
 
 /**
@@ -66,15 +67,25 @@ export async function loadPsk(file: string | undefined): Promise<Uint8Array | un
 
 class NotPrivateError extends Error {}
 
+/** The same as {@linkcode readPrivateBytes} for a text. Throws as it does. */
+export async function readPrivateFile(path: string, what: string): Promise<string> {
+  return decodeText(await readPrivateBytes(path, what));
+}
+
 /**
- * Reads `what`, a text, from a file that nobody but its owner may read; without the last line end.
+ * Reads `what` from a file that nobody but its owner may read; without the last line end.
  * @throws {AttemptError} if the file cannot be read, or by others too
  */
-export async function readPrivateFile(path: string, what: string): Promise<string> {
+async function readPrivateBytes(path: string, what: string): Promise<Uint8Array> {
   return await attempt(`read ${what} from ${path}`, async () => {
     const { isFile, mode } = await Deno.lstat(path);
     if (!isFile) throw new Error("it is no plain file");
     if (mode !== null && (mode & 0o077) !== 0) throw new NotPrivateError("others may read it");
-    return (await Deno.readTextFile(path)).replace(/\r?\n$/, "");
+    return withoutLineEnd(await Deno.readFile(path));
   }, (error) => error instanceof NotPrivateError ? `chmod 600 ${path}` : undefined);
+}
+
+function withoutLineEnd(bytes: Uint8Array): Uint8Array {
+  if (bytes.at(-1) !== 0x0a) return bytes;
+  return bytes.subarray(0, bytes.at(-2) === 0x0d ? -2 : -1);
 }

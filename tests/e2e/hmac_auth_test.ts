@@ -3,6 +3,7 @@ import { encodeText } from "../../lib/bytes.ts";
 import { concat } from "@std/bytes";
 import { readFull, TcpConnection, writeAll } from "../../lib/net/tcp.ts";
 import { assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
+import { TestFolder } from "../folder.ts";
 import { inTime, run, type RunningServer, startServer } from "../harness.ts";
 
 const SERVER = "servers/hmac_auth";
@@ -120,4 +121,15 @@ Deno.test("hmac_auth: the secret comes from a file that only its owner can read,
   assertMatch(none.stderr, /^hmac_auth: there is no secret \(--secret-file FILE, or NETLAB_SECRET .*\)\n$/);
   const both = await run(SERVER, ["--mutual", "--digest", "sha1"], { env });
   assertEquals(both.code, 2);
+});
+
+Deno.test("hmac_auth: a secret of any bytes is used as it is, but for one line end", async () => {
+  await using folder = new TestFolder();
+  const random = Uint8Array.from({ length: 32 }, (_, i) => 0xff - 3 * i); // hardly anything of it is UTF-8
+  const file = await folder.write("secret.key", concat([random, encodeText("\r\n")]));
+  await using server = await startServer(SERVER, ["--secret-file", file]);
+  assertEquals(await tryAnswer(server, (challenge) => answer(random, challenge)), encodeText("welcome\n"));
+  const other = await folder.write("other.key", random.map((byte) => byte ^ 1));
+  const { code, stdout } = await run(CLIENT, ["127.0.0.1", `${server.port}`, "--secret-file", other, "-m", "hello"]);
+  assertEquals([code, stdout], [1, ""]);
 });
