@@ -1,6 +1,6 @@
 import { fingerprint, formatKnownHost, parseKnownHosts } from "../../lib/identity.ts";
 import { PROGRAMS } from "../../lib/programs.ts";
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "../assert.ts";
 import { TestFolder } from "../folder.ts";
 import { type Output, run, type RunningServer, startServer, testWith } from "../harness.ts";
 import { Screen } from "../screen.ts";
@@ -170,6 +170,53 @@ Deno.test("secure_echo: the client remembers the server, and refuses another one
   assert(!impostor.stderr.all.some((line) => line.includes("secure: ")), "the client has shown who it is");
 });
 
+/** The question, wherever the screen breaks it. */
+const QUESTION = /y\s*e\s*s\s+o\s*r\s+n\s*o\s*:/;
+
+for (const [name, args] of [["chat", []], ["jim", ["-n", "bob"]], ["files", []]] as const) {
+  const serve = async (pair: Pair) => {
+    const folder = { chat: [], jim: ["--db", `${pair.path}/jim.sqlite`], files: ["--root", pair.path] }[name];
+    return await startServer(`servers/${name}`, ["--secure", "--allow-any-client", ...folder], {
+      permissions: PROGRAMS[`servers/${name}`].secure!,
+      env: { XDG_CONFIG_HOME: pair.path },
+    });
+  };
+  const sit = (pair: Pair, { port }: RunningServer) => {
+    const command = [
+      Deno.execPath(),
+      "run",
+      "--no-prompt",
+      ...PROGRAMS[`clients/${name}`].secure!,
+      `clients/${name}.ts`,
+    ];
+    const place = ["127.0.0.1", `${port}`, "--secure"];
+    return new Screen("env", `XDG_CONFIG_HOME=${pair.path}`, ...command, ...place, ...args);
+  };
+
+  testWith(["python3"], `${name} --secure: at a terminal a yes to the server's key is heard`, async () => {
+    await using pair = new Pair();
+    await using server = await serve(pair);
+    await using screen = sit(pair, server);
+    await screen.find(QUESTION);
+    await screen.type("yes\r");
+    await screen.find({ chat: /^to 127.0.0.1:\d+>/m, jim: /logged in as bob/, files: /^files 127.0.0.1>/m }[name]);
+    await screen.type("\x04");
+    const { code, terminal } = await screen.ended();
+    assertEquals([code, terminal], [0, "as it was"]);
+  });
+
+  testWith(["python3"], `${name} --secure: at a terminal Ctrl-C ends the question about the server's key`, async () => {
+    await using pair = new Pair();
+    await using server = await serve(pair);
+    await using screen = sit(pair, server);
+    await screen.find(QUESTION);
+    await screen.type("\x03");
+    const { code, terminal } = await screen.ended();
+    assertEquals([code !== 0, terminal], [true, "as it was"]);
+    await assertRejects(() => Deno.lstat(pair.knownHosts), Deno.errors.NotFound);
+  });
+}
+
 Deno.test("secure_echo: only whose key is authorized comes in, from the moment that it is", async () => {
   await using pair = new Pair();
   const list = await pair.write("authorized", "");
@@ -249,7 +296,7 @@ testWith(["python3"], "secure_echo: at a terminal the client asks about a new se
   await using pair = new Pair();
   await using server = await pair.serve("server.pem", "--allow-any-client");
   await using screen = pair.screen(server);
-  await screen.find(/yes or\s*no:/);
+  await screen.find(QUESTION);
   await screen.type("yes\r");
   const { code, text } = await ended(screen);
   assertEquals([code, text.endsWith("hello")], [0, true], text);

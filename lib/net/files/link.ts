@@ -73,7 +73,7 @@ export class Link implements Disposable {
    * @throws {RefusalError} if the server has no place
    */
   static async open(options: LinkOptions): Promise<Link> {
-    const connection = await options.connect();
+    const connection = await connectUnlessAborted(options);
     options.explain(describeKeepAlive(keepAlive(connection.socket)));
     const link = new Link(connection, options);
     try {
@@ -182,6 +182,23 @@ export class Link implements Disposable {
   #lose(why: string): void {
     this.#isLost = true;
     this.#connection.close(why);
+  }
+}
+
+/** Connects, or stops waiting: for the network, or for the user's answer whether to trust the server. */
+async function connectUnlessAborted({ connect, signal }: LinkOptions): Promise<SocketConnection> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(new LinkLostError("interrupted"));
+  signal.addEventListener("abort", abort);
+  if (signal.aborted) abort();
+  const connecting = connect();
+  try {
+    return await Promise.race([connecting, aborted]);
+  } catch (error) {
+    connecting.then((connection) => connection.close(), () => {});
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", abort);
   }
 }
 

@@ -61,16 +61,22 @@ class Conversation implements Disposable {
   #retryMs = RETRY_MS.first;
   #toldMost = false;
 
-  private constructor(options: ConversationOptions, client: JimClient, terminal: Terminal) {
+  private constructor(
+    options: ConversationOptions,
+    { client, connection, terminal }: { client: JimClient; connection: SocketConnection; terminal: Terminal },
+  ) {
     this.#options = options;
     this.#client = client;
+    this.#connection = connection;
     this.#terminal = terminal;
   }
 
   static async open(options: ConversationOptions): Promise<Conversation> {
     const client = new JimClient({ ...options, now });
+    const connection = await options.connect(); // it may ask about the server's key: nobody else may read the answer
     const complete = (line: string) => completeCommand(line, client.vocabulary);
-    return new Conversation(options, client, await Terminal.open(options.messages, { complete }));
+    const terminal = await Terminal.open(options.messages, { complete });
+    return new Conversation(options, { client, connection, terminal });
   }
 
   async run(): Promise<number> {
@@ -163,8 +169,7 @@ class Conversation implements Disposable {
   }
 
   async #stayConnected(): Promise<void> {
-    this.#connection = await this.#options.connect();
-    for (const { signal } = this.#over; !signal.aborted;) {
+    for (const { signal } = this.#over; this.#connection !== undefined && !signal.aborted;) {
       const why = await (this.#listening = this.#listen(this.#connection));
       this.#act(() => this.#client.disconnected());
       for (let what = `connection lost: ${why}`; !signal.aborted && this.#connection === undefined;) {
