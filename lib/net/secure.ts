@@ -368,10 +368,12 @@ export async function acceptSecure(
   { application, gate, timeout = HANDSHAKE_TIMEOUT_MS }: AcceptSettings,
 ): Promise<SecureConnection> {
   const { protocols, identity: staticKey, psk, authorize } = security;
+  const refusal = (why: string, cause?: unknown) => new ProtocolError(`Cannot let in the client: ${why}`, { cause });
   const trust = async (key: Uint8Array) => {
-    if (!await authorize(key)) {
-      throw new ProtocolError(`Cannot let in the client: ${fingerprint(key)} is not authorized`);
-    }
+    const authorized = await authorize(key).catch((error) => {
+      throw error instanceof AttemptError ? refusal(error.message, error) : error;
+    });
+    if (!authorized) throw refusal(`${fingerprint(key)} is not authorized`);
   };
   const handshake = respond({ protocols, application, staticKey, psk });
   const keys = await hold(connection, handshake, { timeout, trust, gate });

@@ -229,6 +229,14 @@ Deno.test("secure_echo: only whose key is authorized comes in, from the moment t
   await Deno.writeTextFile(list, line);
   assertEquals((await pair.ask(server)).stdout, "hello\n");
   await server.logged(`secure: ${print}`);
+  await Deno.writeTextFile(list, "np-x25519 AAAA\n", { append: true });
+  assertEquals((await pair.ask(server)).code, 1);
+  await server.logged(
+    `closed: Cannot let in the client: read the authorized keys from ${list}: line 2: "AAAA" is no key`,
+  );
+  await Deno.remove(list);
+  assertEquals((await pair.ask(server)).code, 1);
+  await server.logged(`closed: Cannot let in the client: read the authorized keys from ${list}: no such file`);
 });
 
 Deno.test("secure_echo: each pattern, with what it needs; what does not fit is refused, and says nothing", async () => {
