@@ -5,7 +5,7 @@
  */
 import { UsageError } from "../errors.ts";
 import { attempt, AttemptError } from "./failure.ts";
-import { readPrivateFile } from "./secret.ts";
+import { readPrivateFile, readVariable } from "./secret.ts";
 
 /** Only the owner may read it. */
 const PRIVATE = 0o600;
@@ -15,8 +15,8 @@ const PRIVATE = 0o600;
  * @throws {UsageError} if there is no such folder; `option` is what can name the file instead
  */
 export function configFile(name: string, option: string): string {
-  const home = Deno.env.get("HOME");
-  const folder = Deno.env.get("XDG_CONFIG_HOME") || (home && `${home}/.config`);
+  const home = readVariable("HOME");
+  const folder = readVariable("XDG_CONFIG_HOME") || (home && `${home}/.config`);
   if (folder) return `${folder}/netlab/${name}`;
   throw new UsageError(`there is no place to keep ${name}: $HOME is not set`, { hint: `name one: ${option} FILE` });
 }
@@ -84,14 +84,16 @@ function canonical(pem: string): string {
   return /-----BEGIN PUBLIC KEY-----([^-]*)-----END/.exec(pem)?.[1]?.replace(/\s/g, "") ?? "";
 }
 
-async function exists(file: string): Promise<boolean> {
-  try {
-    await Deno.lstat(file);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
+function exists(file: string): Promise<boolean> {
+  return attempt(`look for ${file}`, async () => {
+    try {
+      await Deno.lstat(file);
+      return true;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+  });
 }
 
 /**

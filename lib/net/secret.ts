@@ -5,7 +5,7 @@
 import { decodeText, encodeText } from "../bytes.ts";
 import { UsageError } from "../errors.ts";
 import { option, text } from "./cli.ts";
-import { attempt } from "./failure.ts";
+import { attempt, AttemptError } from "./failure.ts";
 
 /** The variable that is read when there is no `--secret-file`. */
 const VARIABLE = "NETLAB_SECRET";
@@ -39,7 +39,7 @@ export const PSK_OPTIONS = {
  */
 export async function loadSecret(file: string | undefined): Promise<Uint8Array> {
   const secret = file === undefined
-    ? encodeText(Deno.env.get(VARIABLE) ?? "")
+    ? encodeText(readVariable(VARIABLE) ?? "")
     : await readPrivateBytes(file, "the secret");
   if (secret.length > 0) return secret;
   throw new UsageError("there is no secret", { hint: `--secret-file FILE, or ${VARIABLE} in the environment` });
@@ -51,7 +51,7 @@ export async function loadSecret(file: string | undefined): Promise<Uint8Array> 
  * @throws {AttemptError} if the file cannot be read, or by others too
  */
 export async function loadPsk(file: string | undefined): Promise<Uint8Array | undefined> {
-  const given = file === undefined ? Deno.env.get(PSK_VARIABLE) : await readPrivateFile(file, "the pre-shared key");
+  const given = file === undefined ? readVariable(PSK_VARIABLE) : await readPrivateFile(file, "the pre-shared key");
   if (given === undefined) return undefined;
   const where = file ?? `$${PSK_VARIABLE}`;
   const hint = "a new one: openssl rand -base64 32";
@@ -63,6 +63,18 @@ export async function loadPsk(file: string | undefined): Promise<Uint8Array | un
   }
   if (psk.length === PSK_LENGTH) return psk;
   throw new UsageError(`${where}: the pre-shared key has ${psk.length} bytes, not ${PSK_LENGTH}`, { hint });
+}
+
+/**
+ * A variable of the environment.
+ * @throws {AttemptError} without the permission to read it
+ */
+export function readVariable(name: string): string | undefined {
+  try {
+    return Deno.env.get(name);
+  } catch (error) {
+    throw new AttemptError(`read $${name}`, error);
+  }
 }
 
 class NotPrivateError extends Error {}

@@ -1,6 +1,7 @@
 import { fingerprint, formatKnownHost, formatPublicKey, parsePublicKey } from "../../lib/identity.ts";
 import { AttemptError } from "../../lib/net/failure.ts";
 import { AuthorizedKeys, keepIdentity, knownKeys, loadIdentity, verifyServer } from "../../lib/net/identity.ts";
+import { programName, type ProgramPath, runCommand } from "../../lib/programs.ts";
 import { assertEquals, assertMatch, assertRejects, assertStringIncludes } from "../assert.ts";
 import { TestFolder } from "../folder.ts";
 import { type Output, run, runTool, testWith } from "../harness.ts";
@@ -89,6 +90,31 @@ Deno.test("keepIdentity() makes one key for all that ask at the same time, and k
   assertEquals((await keepIdentity(file, () => made++)).publicKey, all[0]!.publicKey);
   assertEquals(made, 1);
   assertEquals(parsePublicKey(await Deno.readTextFile(`${file}.pub`)).key, all[0]!.publicKey);
+});
+
+Deno.test("a server whose key or secret is out of reach says so, and not that it cannot listen", async () => {
+  await using folder = new TestFolder();
+  const inside = `${await folder.write("file", "no folder")}/key.pem`;
+  const cases: [ProgramPath, string[]][] = [
+    ["servers/secure_echo", ["--allow-any-client", "--identity", inside]],
+    ["servers/rsa", ["--key", inside]],
+    ["servers/diffie_hellman", ["--sign", inside, "--peer", inside]],
+  ];
+  for (const [path, args] of cases) {
+    const { code, stderr } = await run(path, ["--port", "0", ...args]);
+    assertEquals([code, stderr], [1, `${programName(path)}: look for ${inside}: not a directory: lstat '${inside}'\n`]);
+  }
+  const variables: [ProgramPath, string[], string][] = [
+    ["servers/secure_echo", ["--allow-any-client"], "HOME"],
+    ["servers/hmac_auth", [], "NETLAB_SECRET"],
+    ["servers/diffie_hellman", [], "NETLAB_PSK"],
+  ];
+  for (const [path, args, variable] of variables) {
+    const { code, stderr } = await run(path, ["--port", "0", ...args], { permissions: ["-N"] });
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, `${programName(path)}: read $${variable}: requires env access to "${variable}", run`);
+    assertStringIncludes(stderr, `(try: ${runCommand(path)})`);
+  }
 });
 
 testWith(["openssl"], "openssl reads the private keys that we make, and writes ones that we read", async () => {
