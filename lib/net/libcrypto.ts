@@ -3,7 +3,7 @@
  * key, given a new nonce for each message; every return value is checked, and tags are compared by OpenSSL.
  * @module
  */
-import { type CipherSuite, type RecordCipher, TAG_LENGTH } from "../record_cipher.ts";
+import { type CipherSuite, KEY_LENGTH, type RecordCipher, TAG_LENGTH } from "../record_cipher.ts";
 import {
   copyKey,
   counterNonces,
@@ -29,6 +29,7 @@ const LIBRARIES: Partial<Record<typeof Deno.build.os, readonly string[]>> = {
 };
 /** The only major version whose interface is known: 3.y.z has the number 0x30y00zz0 (OpenSSL_version_num(3)). */
 const MAJOR_VERSION = 3;
+const SUITES: readonly CipherSuite[] = ["AESGCM", "ChaChaPoly"];
 /** EVP_CTRL_AEAD_GET_TAG and EVP_CTRL_AEAD_SET_TAG of openssl/evp.h. */
 const GET_TAG = 0x10;
 const SET_TAG = 0x11;
@@ -50,13 +51,13 @@ const SYMBOLS = {
   EVP_CipherFinal_ex: { parameters: ["pointer", "buffer", "buffer"], result: "i32" },
 } as const;
 
-/** The library, or why it cannot be used: there is no `--allow-ffi`, no library, or one that is not known. Never asks. */
+/** The library, or why it cannot be used: there is no `--allow-ffi`, no library, or one that is not known or lacks a cipher. Never asks. */
 export function openLibcrypto(): NonceBackend | string {
   let why = "there is no --allow-ffi";
   for (const path of LIBRARIES[Deno.build.os] ?? []) {
     if (Deno.permissions.querySync({ name: "ffi", path }).state !== "granted") continue;
     try {
-      return checkVersion(path, Deno.dlopen(path, SYMBOLS));
+      return checkLibrary(path, Deno.dlopen(path, SYMBOLS));
     } catch (error) {
       why = reason(error);
     }
@@ -66,11 +67,20 @@ export function openLibcrypto(): NonceBackend | string {
 
 type Library = Deno.DynamicLibrary<typeof SYMBOLS>;
 
-function checkVersion(path: string, library: Library): NonceBackend | string {
+function checkLibrary(path: string, library: Library): NonceBackend | string {
   const version = Number(library.symbols.OpenSSL_version_num());
-  if (version >>> 28 === MAJOR_VERSION) return libcryptoBackend(library.symbols);
-  library.close();
-  return `${path} has the version number 0x${version.toString(16)}, not one of ${MAJOR_VERSION}.x`;
+  if (version >>> 28 !== MAJOR_VERSION) {
+    library.close();
+    return `${path} has the version number 0x${version.toString(16)}, not one of ${MAJOR_VERSION}.x`;
+  }
+  const backend = libcryptoBackend(library.symbols);
+  try {
+    for (const suite of SUITES) backend.cipher(suite, new Uint8Array(KEY_LENGTH)).close();
+    return backend;
+  } catch {
+    library.close();
+    return `${path} does not have both ciphers: the machine's OpenSSL is restricted`;
+  }
 }
 
 function libcryptoBackend(symbols: Library["symbols"]): NonceBackend {

@@ -5,7 +5,7 @@ import { openLibcrypto } from "../../lib/net/libcrypto.ts";
 import { PROGRAMS } from "../../lib/programs.ts";
 import type { CipherSuite } from "../../lib/record_cipher.ts";
 import type { NonceBackend } from "../../lib/record_nonce.ts";
-import { assert, assertEquals } from "../assert.ts";
+import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { runWycheproof, testBackend } from "../backends.ts";
 import { TestFolder } from "../folder.ts";
 import { type Output, run, runTool, startServer, testWith } from "../harness.ts";
@@ -37,14 +37,14 @@ Deno.test("chooseBackend(): auto is libcrypto where it may and can be used", asy
 /** Runs code that has imported all of the backends, without any permission but those given. */
 function evaluate(
   code: string,
-  { permissions = [], libraries = "" }: { permissions?: string[]; libraries?: string } = {},
+  { permissions = [], env = {} }: { permissions?: string[]; env?: Record<string, string> } = {},
 ): Promise<Output> {
   const imports = ["ciphers", "libcrypto"].map((name) => import.meta.resolve(`../../lib/net/${name}.ts`));
   const script = `import { chooseBackend } from "${imports[0]}"; import { openLibcrypto } from "${
     imports[1]
   }"; ${code}`;
-  const command = 'echo "$0" | LD_LIBRARY_PATH="$1" "${@:2}"';
-  return runTool("bash", ["-c", command, script, libraries, Deno.execPath(), "run", ...permissions, "--ext=ts", "-"]);
+  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  return runTool("env", [...variables, Deno.execPath(), "run", ...permissions, "--ext=ts", "-"], script);
 }
 
 testWith(["gcc"], "libcrypto: a library of an unknown version is refused, and not used", async () => {
@@ -56,8 +56,22 @@ testWith(["gcc"], "libcrypto: a library of an unknown version is refused, and no
   const args = ["-shared", "-fPIC", "-x", "c", "-o", `${folder.path}/libcrypto.so.3`, "-"];
   assertEquals((await runTool("gcc", args, source)).code, 0);
   const code = 'console.log(openLibcrypto()); console.log((await chooseBackend("auto")).name)';
-  const { stdout } = await evaluate(code, { libraries: folder.path, permissions: ["--allow-ffi"] });
+  const { stdout } = await evaluate(code, { env: { LD_LIBRARY_PATH: folder.path }, permissions: ["--allow-ffi"] });
   assertEquals(stdout, "libcrypto.so.3 has the version number 0x40000000, not one of 3.x\nportable\n");
+});
+
+Deno.test({
+  name: "libcrypto: one that the machine's OpenSSL configuration restricts is not used",
+  ignore: typeof libcrypto === "string",
+  fn: async () => {
+    await using folder = new TestFolder();
+    const config =
+      "openssl_conf = init\n[init]\nalg_section = algorithms\n[algorithms]\ndefault_properties = fips=yes\n";
+    const env = { OPENSSL_CONF: await folder.write("openssl.cnf", config) };
+    const code = 'console.log(openLibcrypto()); console.log((await chooseBackend("auto")).name)';
+    const { stdout } = await evaluate(code, { env, permissions: ["--allow-ffi"] });
+    assertMatch(stdout, /^\S*libcrypto\S* does not have both ciphers: .*\nportable\n$/);
+  },
 });
 
 Deno.test("chooseBackend(): without --allow-ffi it is portable, nobody is asked, and libcrypto is refused with a reason", async () => {
