@@ -17,7 +17,7 @@ import {
 } from "../identity.ts";
 import { x25519, type X25519KeyPair } from "../noise_primitives.ts";
 import { attempt, AttemptError } from "./failure.ts";
-import { keepPrivateKey, type KeyTexts, makeFolder, writeBeside } from "./key_files.ts";
+import { keepPrivateKey, type KeyTexts, makeFolder, replaceWhole } from "./key_files.ts";
 import { readPrivateFile } from "./secret.ts";
 
 /** Our key pair of a file; where there is none, a new one is made and kept there, and `made` is told. */
@@ -158,7 +158,7 @@ function remember(file: string, host: string, key: Uint8Array): Promise<boolean>
     if (decideTrust({ knownHosts: entries, host, key, policy: "ask" }).decision !== "ask") return false;
     const line = formatKnownHost({ host: host.toLowerCase(), revoked: false, key, comment: "" });
     const before = text === "" || text.endsWith("\n") ? text : `${text}\n`;
-    await Deno.rename(await writeBeside(file, `${before}${line}\n`), file);
+    await replaceWhole(file, `${before}${line}\n`);
     return true;
   });
 }

@@ -49,7 +49,7 @@ export function createPrivateKey(file: string, { privatePem, publicText }: KeyTe
   return attempt(`keep a new key in ${file}`, async () => {
     await makeFolder(file);
     if (!await createWhole(file, privatePem, PRIVATE)) return false;
-    await Deno.writeTextFile(`${file}.pub`, publicText);
+    await replaceWhole(`${file}.pub`, publicText, 0o644);
     return true;
   });
 }
@@ -131,11 +131,21 @@ async function createWhole(file: string, content: string, mode = 0o644): Promise
   }
 }
 
-/** Writes a new file beside `file`, down to the disk, so that it can then take that name. */
-export async function writeBeside(file: string, content: string, mode = PRIVATE): Promise<string> {
+/** Puts a file in the place of another one, if there is one, in one step. */
+export async function replaceWhole(file: string, content: string, mode = PRIVATE): Promise<void> {
+  await Deno.rename(await writeBeside(file, content, mode), file);
+}
+
+/** Writes a new file beside `file`, down to the disk, so that it can then take that name; or leaves nothing behind. */
+async function writeBeside(file: string, content: string, mode: number): Promise<string> {
   const temporary = `${file}.${crypto.randomUUID()}`;
-  await Deno.writeTextFile(temporary, content, { createNew: true, mode });
-  using written = await Deno.open(temporary, { write: true });
-  await written.sync();
-  return temporary;
+  try {
+    await Deno.writeTextFile(temporary, content, { createNew: true, mode });
+    using written = await Deno.open(temporary, { write: true });
+    await written.sync();
+    return temporary;
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => {}); // it may never have been there
+    throw error;
+  }
 }

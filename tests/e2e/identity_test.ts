@@ -117,6 +117,32 @@ Deno.test("a server whose key or secret is out of reach says so, and not that it
   }
 });
 
+Deno.test("keys new puts FILE.pub in the place of what is there: a file that a link leads to stays as it is", async () => {
+  await using folder = new TestFolder();
+  const [elsewhere, file] = [await folder.write("elsewhere", "precious"), `${folder.path}/identity.pem`];
+  await Deno.symlink(elsewhere, `${file}.pub`);
+  const { code, stdout } = await keys(folder, "new", file);
+  assertEquals([code, await Deno.readTextFile(`${file}.pub`)], [0, stdout]);
+  assertEquals(await Deno.readTextFile(elsewhere), "precious");
+});
+
+testWith(["root", "mount"], "keys new leaves nothing on a disk that is full", async () => {
+  await using folder = new TestFolder();
+  const disk = `${folder.path}/disk`;
+  await Deno.mkdir(disk);
+  const mounted = await runTool("mount", ["-t", "tmpfs", "-o", "size=4k", "tmpfs", disk]);
+  if (mounted.code !== 0) return console.log(`skipped: mount: ${mounted.stderr}`);
+  try {
+    await Deno.writeFile(`${disk}/other`, new Uint8Array(4096));
+    const { code, stderr } = await keys(folder, "new", `${disk}/identity.pem`);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, `keys: keep a new key in ${disk}/identity.pem: no space left on device`);
+    assertEquals(Array.from(Deno.readDirSync(disk), ({ name }) => name), ["other"]);
+  } finally {
+    await runTool("umount", [disk]);
+  }
+});
+
 testWith(["openssl"], "openssl reads the private keys that we make, and writes ones that we read", async () => {
   await using folder = new TestFolder();
   const [ours, theirs] = [`${folder.path}/ours.pem`, `${folder.path}/theirs.pem`];
