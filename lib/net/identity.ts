@@ -152,13 +152,24 @@ async function readKnownHosts(file: string): Promise<{ text: string; entries: Re
 function remember(file: string, host: string, key: Uint8Array): Promise<boolean> {
   return attempt(`remember the server in ${file}`, async () => {
     await makeFolder(file);
-    using lock = await Deno.open(`${file}.lock`, { create: true, write: true, mode: 0o600 }); // unlocked when closed
+    const place = await linkedFrom(file);
+    using lock = await Deno.open(`${place}.lock`, { create: true, write: true, mode: 0o600 }); // unlocked when closed
     await lock.lock(true);
     const { text, entries } = await readKnownHosts(file);
     if (decideTrust({ knownHosts: entries, host, key, policy: "ask" }).decision !== "ask") return false;
     const line = formatKnownHost({ host: host.toLowerCase(), revoked: false, key, comment: "" });
     const before = text === "" || text.endsWith("\n") ? text : `${text}\n`;
-    await replaceWhole(file, `${before}${line}\n`);
+    await replaceWhole(place, `${before}${line}\n`);
     return true;
   });
+}
+
+/** Where a link leads that `file` may be, as people have them who keep their settings elsewhere; else `file`. */
+async function linkedFrom(file: string): Promise<string> {
+  try {
+    return await Deno.realPath(file);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return file;
+    throw error;
+  }
 }

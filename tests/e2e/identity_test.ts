@@ -285,3 +285,13 @@ Deno.test("known hosts: many who remember at the same time lose no line; two key
   const files = Array.from(Deno.readDirSync(`${trust.path}/folder`), ({ name }) => name);
   assertEquals(files.toSorted(), ["known_hosts", "known_hosts.lock"]);
 });
+
+Deno.test("known hosts: a list that is a link stays one, and is written where it leads", async () => {
+  await using trust = new Trust();
+  const real = await trust.write("settings", "# mine\n");
+  await Deno.mkdir(`${trust.path}/folder`);
+  await Deno.symlink(real, trust.file);
+  await trust.verify(KEY, "accept-new");
+  assertEquals(await Deno.readLink(trust.file), real);
+  assertEquals(await Deno.readTextFile(real), `# mine\n${known(KEY)}`);
+});
