@@ -203,7 +203,8 @@ export async function clientSecurity(
     if (performance.now() - began > SERVER_PATIENCE_MS) throw lateAnswer();
   };
   if (serverKey === "sent") return { ...both, protocol, verify };
-  const [known] = await knownKeys(file, host);
+  const keys = await knownKeys(file, host);
+  const known = keys.find((key) => fingerprint(key) === values.expectFingerprint) ?? keys[0];
   if (known !== undefined) {
     await verify(known);
     return { ...both, protocol, verify, serverKey: known };

@@ -69,6 +69,10 @@ Deno.test("trust: a pattern that needs the server's key wants it known; a pre-sh
   assertStringIncludes(unknown.stderr, "--pattern XX");
   await client.run(KEY, "--trust", "accept-new");
   assertEquals((await client.run(KEY, "--pattern", "IK")).stdout, "trusted\n");
+  const both = KNOWN + formatKnownHost({ host: "localhost:9007", key: OTHER, revoked: false, comment: "" });
+  await Deno.writeTextFile(client.knownHosts, both); // the server has had two keys
+  const expected = ["--pattern", "IK", "--expect-fingerprint", fingerprint(OTHER)];
+  assertEquals((await client.run(OTHER, ...expected)).stdout, "trusted\n");
   for (const length of [0, 16, 31, 33, 64]) {
     const file = await client.write(`psk${length}`, new Uint8Array(length).toBase64());
     const { code, stderr } = await client.run(KEY, "--psk-file", file);
