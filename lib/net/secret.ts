@@ -45,6 +45,12 @@ export async function loadSecret(file: string | undefined): Promise<Uint8Array> 
   throw new UsageError("there is no secret", { hint: `--secret-file FILE, or ${VARIABLE} in the environment` });
 }
 
+/** Whether there is a pre-shared key: a file is named, or else the variable is set and may be read. */
+export function hasPsk(file: string | undefined): boolean {
+  const { state } = Deno.permissions.querySync({ name: "env", variable: PSK_VARIABLE });
+  return file !== undefined || (state === "granted" && readVariable(PSK_VARIABLE) !== undefined);
+}
+
 /**
  * The pre-shared key of 32 bytes; undefined if there is neither a file nor the variable.
  * @throws {UsageError} if it is anything else than 32 bytes in base64

@@ -15,7 +15,7 @@ import { AttemptError } from "./failure.ts";
 import { AuthorizedKeys, keepIdentity, knownKeys, verifyServer } from "./identity.ts";
 import { configFile } from "./key_files.ts";
 import { HANDSHAKE_TIMEOUT_MS } from "./secure.ts";
-import { loadPsk, PSK_OPTIONS } from "./secret.ts";
+import { hasPsk, loadPsk, PSK_OPTIONS } from "./secret.ts";
 
 /** The name of a pattern. */
 export type PatternName = typeof CHANNEL_PATTERNS[number];
@@ -47,7 +47,7 @@ const BOTH_OPTIONS = {
   pattern: option({
     value: CHANNEL_PATTERNS.join("|"),
     parse: oneOf(...CHANNEL_PATTERNS),
-    help: "who knows whom before; without it XX, and XXpsk3 with --psk-file",
+    help: "who knows whom before; without it XX, and XXpsk3 with a pre-shared key",
   }),
   cipher: option({
     value: "aes|chacha",
@@ -219,7 +219,7 @@ export async function clientSecurity(
 function choosePattern(
   { pattern, pskFile }: { pattern?: PatternName | undefined; pskFile?: string | undefined },
 ): PatternName {
-  if (pattern === undefined) return pskFile === undefined ? "XX" : "XXpsk3";
+  if (pattern === undefined) return hasPsk(pskFile) ? "XXpsk3" : "XX";
   if (pskFile === undefined || PATTERNS[pattern].psk) return pattern;
   throw new UsageError(`--psk-file: ${pattern} has no pre-shared key`, { hint: "--pattern XXpsk3 or NNpsk0" });
 }

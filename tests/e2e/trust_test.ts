@@ -276,6 +276,18 @@ Deno.test("secure_echo: each pattern, with what it needs; what does not fit is r
   assertEquals(names.length, 5); // and none for NNpsk0, which has no keys to know
 });
 
+Deno.test("secure_echo: NETLAB_PSK alone is a pre-shared key that both ends must have", async () => {
+  await using pair = new Pair();
+  const psk = (byte: number) => ({ XDG_CONFIG_HOME: pair.path, NETLAB_PSK: new Uint8Array(32).fill(byte).toBase64() });
+  await using server = await startServer("servers/secure_echo", ["--allow-any-client"], { env: psk(1) });
+  const args = ["127.0.0.1", `${server.port}`, "--trust", "accept-new", "-m", "hello"];
+  for (const env of [psk(2), { XDG_CONFIG_HOME: pair.path }]) {
+    const { code, stdout } = await run("clients/secure_echo", args, { env });
+    assertEquals([code, stdout], [1, ""]);
+  }
+  assertEquals((await run("clients/secure_echo", args, { env: psk(1) })).stdout, "hello\n");
+});
+
 Deno.test("secure_echo --verbose says which backend it has; none asks for a permission", async () => {
   await using pair = new Pair();
   const echoes = async (name: string, ...args: string[]) => {
