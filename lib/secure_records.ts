@@ -452,13 +452,21 @@ export class RecordReader {
   }
 
   /** A cipher that takes its time is given more to do meanwhile: what has arrived, as much as may be under way. */
-  async #finishFirst(): Promise<boolean> {
+  #beginMore(): void {
     try {
       while (this.#opening.length < MAX_IN_FLIGHT) {
         const record = this.#begin();
         if (record === undefined) break;
         this.#await(record);
       }
+    } catch (error) {
+      this.#await({ at: 0, length: 0, opened: Promise.reject(error) }); // those before it are delivered first
+    }
+  }
+
+  async #finishFirst(): Promise<boolean> {
+    try {
+      this.#beginMore();
       await this.#opening[0]!.opened;
       this.#accept(this.#opening.shift()!);
       return true;

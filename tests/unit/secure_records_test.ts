@@ -189,6 +189,16 @@ Deno.test("records: dropped, doubled, swapped or reflected, they are refused, an
   assert((await open(a, { key: direction("AESGCM", 1) })).error instanceof AuthenticationError);
 });
 
+Deno.test("records: those before a wrong one are delivered, though they are still being opened when it is refused", async () => {
+  const chunks = [60_000, 60_000, 10].map((length) => new Uint8Array(length).fill(7)); // only long ones take their time
+  const [first, second, last] = await seal(chunks) as [Uint8Array, Uint8Array, Uint8Array];
+  for (const wrong of [last.with(9, last[9]! ^ 1), Uint8Array.of(0, 3, 1, 2, 3)]) {
+    const { data, error } = await open(concat([first, second, wrong]));
+    assert(error instanceof ProtocolError, `${error}`);
+    assertEquals(data.length, 120_000);
+  }
+});
+
 Deno.test("records: cut at any byte they are truncated, and only whole ones are delivered", async () => {
   const records = await seal(["one", "two"].map(text), { ...sync, padding: { multiple: 32 } });
   const wire = concat(records);
