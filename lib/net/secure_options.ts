@@ -191,6 +191,9 @@ export async function clientSecurity(
   const say = (line: string) => console.error(`${programName(path)}: ${line}`);
   const pattern = choosePattern(values);
   const { clientKey, serverKey } = PATTERNS[pattern];
+  if (serverKey === "none" && values.expectFingerprint !== undefined) {
+    throw new UsageError(`--expect-fingerprint: servers have no key with ${pattern}`);
+  }
   const both = await security(values, pattern, clientKey, "identity.pem", say);
   const protocol = protocolName(pattern, SUITES[values.cipher ?? "aes"]);
   if (serverKey === "none") return { ...both, protocol, verify: () => Promise.resolve() };

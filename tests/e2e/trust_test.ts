@@ -84,6 +84,9 @@ Deno.test("trust: a pattern that needs the server's key wants it known; a pre-sh
     const none = await run("clients/secure_echo", ["--pattern", pattern]);
     assertEquals([none.code, none.stderr.includes(`${pattern} needs a pre-shared key`)], [2, true], none.stderr);
   }
+  const keyless = ["--pattern", "NNpsk0", "--psk-file", await client.write("any", new Uint8Array(32).toBase64())];
+  const { code, stderr } = await client.run(KEY, ...keyless, "--expect-fingerprint", PRINT);
+  assertEquals([code, stderr.includes("--expect-fingerprint: servers have no key with NNpsk0")], [2, true], stderr);
   const good = await client.write("psk", `${new Uint8Array(32).toBase64()}\n`);
   assertEquals((await client.run(KEY, "--psk-file", good)).stdout, "trusted\n");
   await Deno.chmod(good, 0o644);
