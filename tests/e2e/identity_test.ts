@@ -47,6 +47,7 @@ Deno.test("keys: a key is never overwritten; a missing action or file, or one th
   for (
     const [args, code, line] of [
       [["new", taken], 1, `keep a new key in ${taken}: the file is there already (`],
+      [["new", `${folder.path}/new.pub`], 2, `${folder.path}/new.pub is the name of a public key`],
       [["show", taken], 1, `use ${taken}: cannot read key: it is no X25519 private key in PEM`],
       [["show", `${folder.path}/none.pem`], 1, "no such file"],
       [["fingerprint", pub], 1, '"ssh-ed25519" is no kind of key'],
