@@ -118,34 +118,38 @@ export async function makeFolder(file: string): Promise<void> {
 }
 
 /** Makes a file that is there with all of its content or not at all. Resolves to false if another one has come first. */
-async function createWhole(file: string, content: string, mode = 0o644): Promise<boolean> {
-  const temporary = await writeBeside(file, content, mode);
-  try {
-    await Deno.link(temporary, file);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) return false;
-    throw error;
-  } finally {
-    await Deno.remove(temporary);
-  }
+function createWhole(file: string, content: string, mode = 0o644): Promise<boolean> {
+  return writeBeside(file, { content, mode }, async (temporary) => {
+    try {
+      await Deno.link(temporary, file);
+      return true;
+    } catch (error) {
+      if (error instanceof Deno.errors.AlreadyExists) return false;
+      throw error;
+    }
+  });
 }
 
 /** Puts a file in the place of another one, if there is one, in one step. */
-export async function replaceWhole(file: string, content: string, mode = PRIVATE): Promise<void> {
-  await Deno.rename(await writeBeside(file, content, mode), file);
+export function replaceWhole(file: string, content: string, mode = PRIVATE): Promise<void> {
+  return writeBeside(file, { content, mode }, (temporary) => Deno.rename(temporary, file));
 }
 
-/** Writes a new file beside `file`, down to the disk, so that it can then take that name; or leaves nothing behind. */
-async function writeBeside(file: string, content: string, mode: number): Promise<string> {
+/** Writes a new file beside `file`, down to the disk, for `take` to give it that name. Nothing else stays. */
+async function writeBeside<Result>(
+  file: string,
+  { content, mode }: { readonly content: string; readonly mode: number },
+  take: (temporary: string) => Promise<Result>,
+): Promise<Result> {
   const temporary = `${file}.${crypto.randomUUID()}`;
   try {
     await Deno.writeTextFile(temporary, content, { createNew: true, mode });
-    using written = await Deno.open(temporary, { write: true });
-    await written.sync();
-    return temporary;
-  } catch (error) {
-    await Deno.remove(temporary).catch(() => {}); // it may never have been there
-    throw error;
+    {
+      using written = await Deno.open(temporary, { write: true });
+      await written.sync();
+    }
+    return await take(temporary);
+  } finally {
+    await Deno.remove(temporary).catch(() => {}); // it has been renamed, or was never there
   }
 }

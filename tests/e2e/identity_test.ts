@@ -125,6 +125,10 @@ Deno.test("keys new puts FILE.pub in the place of what is there: a file that a l
   const { code, stdout } = await keys(folder, "new", file);
   assertEquals([code, await Deno.readTextFile(`${file}.pub`)], [0, stdout]);
   assertEquals(await Deno.readTextFile(elsewhere), "precious");
+  await Deno.mkdir(`${folder.path}/taken.pub`);
+  assertEquals((await keys(folder, "new", `${folder.path}/taken`)).code, 1);
+  const names = Array.from(Deno.readDirSync(folder.path), ({ name }) => name).sort();
+  assertEquals(names, ["elsewhere", "identity.pem", "identity.pem.pub", "taken", "taken.pub"]);
 });
 
 testWith(["root", "mount"], "keys new leaves nothing on a disk that is full", async () => {
