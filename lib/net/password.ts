@@ -7,6 +7,7 @@ import { UsageError } from "../errors.ts";
 
 const CTRL_C = 0x03;
 const CTRL_D = 0x04;
+const CTRL_U = 0x15;
 const BACKSPACES = [0x08, 0x7f];
 const LINE_ENDS = [0x0a, 0x0d];
 /** Bytes of a line that is no password. */
@@ -42,7 +43,8 @@ async function readLine(): Promise<Uint8Array> {
     const [code] = byte as unknown as [number];
     if (LINE_ENDS.includes(code) || code === CTRL_D) break;
     if (code === CTRL_C) return new Uint8Array();
-    if (BACKSPACES.includes(code)) eraseCharacter(line);
+    if (code === CTRL_U) line.length = 0;
+    else if (BACKSPACES.includes(code)) eraseCharacter(line);
     else if (line.push(code) > MAX_LENGTH) throw new UsageError(`the password has more than ${MAX_LENGTH} bytes`);
   }
   return Uint8Array.from(line);

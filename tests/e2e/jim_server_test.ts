@@ -124,7 +124,7 @@ testWith(["python3"], "jim add-user: at a terminal the password is typed after a
   {
     await using screen = Screen.run(SERVER, "add-user", "ann", "--db", db);
     await screen.find(/^password of ann:$/);
-    await screen.type("sesamx\x7fe\r");
+    await screen.type("wrong\x15sesamx\x7fe\r"); // Ctrl-U: all anew
     const { code, lines } = await screen.ended();
     assertEquals([code, lines], [0, ["password of ann:"]]);
   }
