@@ -402,6 +402,7 @@ export function secured(
     log.write("debug", `secure: ${who}, ${protocol}`, connection.peer);
     try {
       await handle(connection);
+      await connection.closeWrite().catch(() => {}); // as long as bytes leave, as the system does for a plain connection
     } finally {
       await connection.finish();
     }

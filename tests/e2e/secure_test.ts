@@ -304,6 +304,33 @@ Deno.test("secured(): a connection is done with when its last bytes and the clos
   await secure.finish();
 });
 
+Deno.test("secured(): what a handler has written leaves in full, however long the peer takes to read it", async () => {
+  const [client, server] = await plainPair();
+  const { setTimeout } = globalThis;
+  const late = Promise.withResolvers<void>(); // for the farewell of a connection that is closed
+  const handle = async (connection: SecureConnection) => {
+    const write = server.write.bind(server);
+    server.write = async (bytes) => {
+      await late.promise;
+      return write(bytes);
+    };
+    await connection.write(bytes(10));
+    globalThis.setTimeout = ((action: () => void, ms: number) => setTimeout(action, ms === 2000 ? 0 : ms)) as never;
+  };
+  try {
+    const served = secured(handle, serverSide, { application, log: new Log("test", { quiet: true }) })(server);
+    const secure = await connectSecure(client, clientSide, { application });
+    const received = readAll(secure);
+    for (let turns = 0; turns < 10; turns++) await new Promise((resolve) => setTimeout(resolve));
+    late.resolve();
+    assertEquals(await received, bytes(10));
+    await served;
+    await secure.finish();
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
+});
+
 Deno.test("acceptSecure() gives the handshake its time in all, however the bytes drip, and closes without a word", async () => {
   const [client, server] = await plainPair();
   const accepting = assertRejects(() => accept(server, serverSide, 300), Deno.errors.TimedOut, "no handshake within");
