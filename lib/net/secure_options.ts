@@ -198,7 +198,8 @@ export async function clientSecurity(
   const protocol = protocolName(pattern, SUITES[values.cipher ?? "aes"]);
   if (serverKey === "none") return { ...both, protocol, verify: () => Promise.resolve() };
   const file = values.knownHosts ?? configFile("known_hosts", "--known-hosts");
-  const policy: TrustPolicy = values.trust ?? (onTerminal() ? "ask" : "strict");
+  const { trust: wanted = "ask" } = values;
+  const policy: TrustPolicy = wanted === "ask" && !onTerminal() ? "strict" : wanted; // what a pipe brings is no answer
   const trust = { file, policy, expected: values.expectFingerprint, ask: (question: string) => ask(say, question) };
   const verify = async (key: Uint8Array) => {
     const began = performance.now();

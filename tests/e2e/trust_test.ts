@@ -16,7 +16,13 @@ class Client extends TestFolder {
   readonly knownHosts = `${this.path}/netlab/known_hosts`;
 
   run(key: Uint8Array, ...args: string[]): Promise<Output> {
-    return run("clients/keys", [key.toBase64(), ...args], { argv: [...DENO], env: { XDG_CONFIG_HOME: this.path } });
+    return this.pipe("", key, ...args);
+  }
+
+  /** The same with something to read. */
+  pipe(stdin: string, key: Uint8Array, ...args: string[]): Promise<Output> {
+    const env = { XDG_CONFIG_HOME: this.path };
+    return run("clients/keys", [key.toBase64(), ...args], { argv: [...DENO], env, stdin });
   }
 
   /** The same at a terminal. */
@@ -44,6 +50,9 @@ Deno.test("trust: without a terminal a new server is refused, with what to do; a
     `verify the server localhost:9007: its key ${PRINT} is not in ${client.knownHosts}`,
   );
   assertStringIncludes(refused.stderr, `--expect-fingerprint ${PRINT}, or --trust accept-new`);
+  const piped = await client.pipe("yes\n", KEY, "--trust", "ask");
+  assertEquals([piped.code, piped.stdout], [1, ""]);
+  assertStringIncludes(piped.stderr, `its key ${PRINT} is not in ${client.knownHosts}`);
   assertEquals((await client.run(KEY, "--expect-fingerprint", PRINT)).stdout, "trusted\n");
   assertEquals(await client.text(), "");
   const accepted = await client.run(KEY, "--trust", "accept-new");
