@@ -4,6 +4,7 @@
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from "node:crypto";
 import { concat } from "@std/bytes";
+import { rawPublicKey } from "./noise_primitives.ts";
 
 /** Bytes of a public key. */
 export const ED25519_KEY_LENGTH = 32;
@@ -82,8 +83,4 @@ function parsePem(pem: string, parse: (pem: string) => KeyObject, kind: string):
   const fits = key?.asymmetricKeyType === "ed25519" && pem.includes(`BEGIN ${kind.toUpperCase()} KEY`);
   if (key === undefined || !fits) throw new TypeError(`Cannot read key: it is no Ed25519 ${kind} key in PEM`);
   return key;
-}
-
-function rawPublicKey(key: KeyObject): Uint8Array {
-  return new Uint8Array(key.export({ format: "der", type: "spki" }) as unknown as Uint8Array).slice(SPKI_PREFIX.length);
 }

@@ -65,7 +65,7 @@ export const x25519: KeyAgreement = {
   },
 };
 
-/** The 32 bytes of a public key. */
+/** The 32 bytes of a public key of X25519 or Ed25519: what precedes them is as long (RFC 8410 §4). */
 export function rawPublicKey(key: KeyObject): Uint8Array {
   return new Uint8Array(key.export({ format: "der", type: "spki" }) as unknown as Uint8Array).slice(SPKI_PREFIX.length);
 }
