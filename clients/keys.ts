@@ -31,7 +31,6 @@ const POSITIONALS = {
 
 /** Makes a key where there is none. */
 async function makeKey(file: string, comment: string): Promise<void> {
-  if (file.endsWith(".pub")) throw new UsageError(`${file} is the name of a public key, which others are given`);
   if (await createPrivateKey(file, newIdentity(comment))) return notice(PATH, `made ${file} and ${file}.pub`);
   throw new AttemptError(`keep a new key in ${file}`, "the file is there already", "name another one, or remove it");
 }

@@ -44,9 +44,11 @@ export async function keepPrivateKey(
  * Keeps a new private key in `file` (mode 0600) and its public key in `FILE.pub`. Resolves to false, and changes nothing,
  * if the file is there already.
  * @throws {AttemptError} if they cannot be written
+ * @throws {UsageError} if it would have the name of a public key
  */
-export function createPrivateKey(file: string, { privatePem, publicText }: KeyTexts): Promise<boolean> {
-  return attempt(`keep a new key in ${file}`, async () => {
+export async function createPrivateKey(file: string, { privatePem, publicText }: KeyTexts): Promise<boolean> {
+  if (file.endsWith(".pub")) throw new UsageError(`${file} is the name of a public key, which others are given`);
+  return await attempt(`keep a new key in ${file}`, async () => {
     await makeFolder(file);
     if (!await createWhole(file, privatePem, PRIVATE)) return false;
     await replaceWhole(`${file}.pub`, publicText, 0o644);

@@ -105,6 +105,9 @@ Deno.test("a server whose key or secret is out of reach says so, and not that it
     const { code, stderr } = await run(path, ["--port", "0", ...args]);
     assertEquals([code, stderr], [1, `${programName(path)}: look for ${inside}: not a directory: lstat '${inside}'\n`]);
   }
+  const pub = `${folder.path}/server.pub`;
+  const named = await run("servers/secure_echo", ["--port", "0", "--allow-any-client", "--identity", pub]);
+  assertEquals([named.code, named.stderr.includes(`${pub} is the name of a public key`)], [2, true], named.stderr);
   const variables: [ProgramPath, string[], string][] = [
     ["servers/secure_echo", ["--allow-any-client"], "HOME"],
     ["servers/hmac_auth", [], "NETLAB_SECRET"],
