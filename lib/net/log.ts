@@ -3,6 +3,7 @@
  * @module
  */
 import { printable, printableRuns, Utf8Reader } from "../text.ts";
+import { reason } from "./failure.ts";
 
 /** How much of one message the screen shows, in bytes: a message without end must not flood it. */
 export const SCREEN_LIMIT = 1024;
@@ -31,18 +32,28 @@ export class Log {
     this.#options = options;
   }
 
+  /** Writes a line, or nothing where that is impossible: a full disk must not end the server that logs to it. */
   write(level: LogLevel, message: string, peer?: string): void {
     if (level === "debug" && !this.#options.verbose) return;
     if (level === "info" && this.#options.quiet) return;
     const line = this.#options.logFormat === "json"
       ? JSON.stringify({ time: new Date().toISOString(), level, program: this.#name, peer, message })
       : printable([this.#name, peer, message].filter((part) => part !== undefined).join(": "));
-    this.around(() => console.error(line));
+    try {
+      this.around(() => console.error(line));
+    } catch {
+      // there is nowhere to tell it
+    }
   }
 
-  /** Prints a line on the screen, as it is. */
+  /** Prints a line on the screen, as it is. Where that is impossible, the log says why: nobody's connection depends on it. */
   print(line: string): void {
-    if (!this.#options.quiet) this.around(() => console.log(line));
+    if (this.#options.quiet) return;
+    try {
+      this.around(() => console.log(line));
+    } catch (error) {
+      this.write("warn", `write to stdout: ${reason(error)}`);
+    }
   }
 
   /**

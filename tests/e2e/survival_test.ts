@@ -182,6 +182,14 @@ testEchoServers("a screen and a log that nobody reads any more do not end a serv
   assertEquals((await inTime(server.status, "the server's end")).code, 0);
 });
 
+testEchoServers("a log on a full disk does not end a server", async (echo) => {
+  const run = [Deno.execPath(), "run", "--no-prompt", ...PROGRAMS[echo.path].permissions, `${echo.path}.ts`, "-v"];
+  const argv = ["sh", "-c", 'exec "$@" 2>/dev/full', "sh", ...run] as const;
+  await using server = await startServer(echo.path, echo.args, { argv });
+  await resetAtOnce(server, 10);
+  await assertServed(server, echo.message("after the resets"));
+});
+
 testWith(["prlimit"], "every echo server: out of descriptors, clients wait and none is lost", async () => {
   for (const echo of ECHO_SERVERS) {
     const run = [Deno.execPath(), "run", "--no-prompt", ...PROGRAMS[echo.path].permissions, `${echo.path}.ts`];

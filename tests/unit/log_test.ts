@@ -71,3 +71,20 @@ Deno.test("Log.screen: a long message is cut and counted; the next one is whole"
 Deno.test("Log.screen: shows nothing with --quiet", () => {
   assertEquals(written("log", { quiet: true }, (log) => log.screen("peer")(encodeText("hello"))), []);
 });
+
+Deno.test("Log: a full disk under the screen is a line in the log; under the log it is nothing", () => {
+  const original = console.log;
+  console.log = () => {
+    throw new Error("No space left on device (os error 28)");
+  };
+  try {
+    const lines = written("error", {}, (log) => log.screen("peer")(encodeText("hello")));
+    assertEquals(lines, ["tcp_echo: write to stdout: no space left on device"]);
+    const { error } = console;
+    console.error = console.log;
+    new Log("tcp_echo").write("error", "nobody reads this");
+    console.error = error;
+  } finally {
+    console.log = original;
+  }
+});
