@@ -2,7 +2,7 @@
  * What a server says: its screen is stdout, its log is stderr.
  * @module
  */
-import { printable, printableRuns, Utf8Reader } from "../text.ts";
+import { printable, printableJson, printableRuns, Utf8Reader } from "../text.ts";
 import { reason } from "./failure.ts";
 
 /** How much of one message the screen shows, in bytes: a message without end must not flood it. */
@@ -37,7 +37,7 @@ export class Log {
     if (level === "debug" && !this.#options.verbose) return;
     if (level === "info" && this.#options.quiet) return;
     const line = this.#options.logFormat === "json"
-      ? JSON.stringify({ time: new Date().toISOString(), level, program: this.#name, peer, message })
+      ? printableJson({ time: new Date().toISOString(), level, program: this.#name, peer, message })
       : printable([this.#name, peer, message].filter((part) => part !== undefined).join(": "));
     try {
       this.around(() => console.error(line));

@@ -1,6 +1,6 @@
 import { encodeText } from "../../lib/bytes.ts";
 import { Log, type LogOptions, SCREEN_LIMIT } from "../../lib/net/log.ts";
-import { assertEquals } from "../assert.ts";
+import { assertEquals, assertMatch } from "../assert.ts";
 
 /** What `use` makes a log write to one of the two streams of output. */
 function written(stream: "log" | "error", options: LogOptions, use: (log: Log) => void): string[] {
@@ -27,11 +27,15 @@ Deno.test("Log: names the program and the peer; debug needs --verbose, info no -
 });
 
 Deno.test("Log: one event is one line, whatever a peer has put into it", () => {
-  const forge = (log: Log) => log.write("warn", "closed: bad name a\nroot: \x1b[2Jgone");
-  assertEquals(written("error", {}, forge), ["tcp_echo: closed: bad name a\\nroot: \\x1b[2Jgone"]);
+  const message = "closed: bad name a\nroot: \x1b[2J\x9b2J\u202egone";
+  const forge = (log: Log) => log.write("warn", message);
+  assertEquals(written("error", {}, forge), [
+    "tcp_echo: closed: bad name a\\nroot: \\x1b[2J\\x9b2J\\u202egone",
+  ]);
   const [line] = written("error", { logFormat: "json" }, forge);
+  assertMatch(line!, /^[\x20-\x7e]+$/);
   const { time: _, ...entry } = JSON.parse(line!);
-  assertEquals(entry, { level: "warn", program: "tcp_echo", message: "closed: bad name a\nroot: \x1b[2Jgone" });
+  assertEquals(entry, { level: "warn", program: "tcp_echo", message });
 });
 
 /** What the screen shows for messages of one peer. */
