@@ -7,6 +7,7 @@ import { ReceiveBuffer } from "../receive_buffer.ts";
 import { printableBytes } from "../text.ts";
 import {
   duration,
+  host,
   integer,
   list,
   type Option,
@@ -27,7 +28,7 @@ const CLIENT_OPTIONS = {
 // deno-lint-ignore explicit-module-boundary-types
 function clientPositionals(port: number) {
   return {
-    host: option({ value: "HOST", parse: text, default: "127.0.0.1", help: "the server's address or name" }),
+    host: option({ value: "HOST", parse: host, default: "127.0.0.1", help: "the server's address or name" }),
     port: option({ value: "PORT", parse: integer(1, 65535), default: `${port}`, help: "its port" }),
   };
 }

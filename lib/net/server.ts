@@ -7,6 +7,7 @@ import { programName, type ProgramPath, PROGRAMS } from "../programs.ts";
 import {
   duration,
   flag,
+  host,
   integer,
   oneOf,
   option,
@@ -14,7 +15,6 @@ import {
   type OptionValues,
   runProgram,
   stopSignal,
-  text,
 } from "./cli.ts";
 import { AttemptError, isNetworkError } from "./failure.ts";
 import { Log } from "./log.ts";
@@ -25,7 +25,7 @@ const MAX_CONNECTIONS = 10_000;
 // deno-lint-ignore explicit-module-boundary-types
 function listenOptions(port: number) {
   return {
-    host: option({ short: "a", value: "ADDR", parse: text, default: "127.0.0.1", help: "address to listen on" }),
+    host: option({ short: "a", value: "ADDR", parse: host, default: "127.0.0.1", help: "address to listen on" }),
     port: option({
       short: "p",
       value: "N",

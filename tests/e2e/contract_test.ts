@@ -125,6 +125,8 @@ const WRONG_USAGE: Record<string, [string[], string][]> = {
     [["--port", "70000"], '--port: "70000" is no whole number from 0 to 65535'],
     [["--log-format", "xml"], '--log-format: "xml" is not one of text, json'],
     [["-p"], "-p needs a value: -p N"],
+    [["--host", ""], '--host: "" is no address'],
+    [["-a", "127.0.0.1:9001"], '--host: "127.0.0.1:9001" is no address'],
     [["--idle-timeout", "5"], '--idle-timeout: "5" is no duration'],
     [["--max-connections", "0"], '--max-connections: "0" is no whole number from 1'],
   ],

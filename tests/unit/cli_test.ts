@@ -3,6 +3,7 @@ import {
   explain,
   flag,
   helpText,
+  host,
   integer,
   list,
   oneOf,
@@ -211,4 +212,14 @@ Deno.test("explain: a missing permission is one line and names the command that 
   assert(!line.includes("\n"));
   assertStringIncludes(line, "--allow-net");
   assertEquals(hint, "try: deno run -N servers/tcp_echo.ts");
+});
+
+Deno.test("host: an address without its port", () => {
+  for (const given of ["127.0.0.1", "example.org", "localhost", "::1", "fe80::1%eth0", "::ffff:127.0.0.1"]) {
+    assertEquals(host(given), given);
+  }
+  assertEquals(host("[::1]"), "::1");
+  for (const given of ["", "[]", "127.0.0.1:9001", "example.org:80", "localhost:"]) {
+    assertThrows(() => host(given), UsageError, `${JSON.stringify(given)} is no address: write 127.0.0.1, `);
+  }
 });
