@@ -63,11 +63,13 @@ export class DatagramPeer {
   readonly address: string;
   readonly #socket: Deno.DatagramConn;
   readonly #server: Deno.NetAddr;
+  readonly #from: string; // the hostname that its datagrams come with: without a zone
 
   private constructor(socket: Deno.DatagramConn, server: Deno.NetAddr) {
     this.address = formatAddress(server);
     this.#socket = socket;
     this.#server = server;
+    this.#from = server.hostname.replace(/%.*/, "");
   }
 
   /**
@@ -90,9 +92,8 @@ export class DatagramPeer {
 
   /** Gives each datagram of the server to `handle`, as {@linkcode receiveDatagrams} does. */
   async receive(handle: (datagram: Uint8Array) => unknown, options: ReceiveOptions): Promise<void> {
-    const { hostname, port } = this.#server;
     await receiveDatagrams(this.#socket, async (datagram, from) => {
-      if (from.port === port && from.hostname === hostname) await handle(datagram);
+      if (from.port === this.#server.port && from.hostname === this.#from) await handle(datagram);
       else options.log.write("info", `ignored: the server is ${this.address}`, formatAddress(from));
     }, options);
   }
@@ -114,16 +115,22 @@ export function bindUdp({ hostname, port }: Address): Deno.DatagramConn {
   return Deno.listenDatagram({ transport: "udp", hostname, port });
 }
 
+/** Where a server is that listens on every address of this machine, seen from here: its replies come from there. */
+const LOOPBACK: Record<string, string> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
+
 /**
- * The address of a UDP server, as the system spells it where a datagram came from. A name that has several is taken for
- * its IPv4 one: since nothing tells that nobody listens at an address, trying one after the other, as TCP does, is no way.
+ * The address of a UDP server, as the system spells it where a datagram came from, and the zone of a link-local one
+ * (`fe80::1%eth0`, RFC 4007 §11). A name that has several is taken for its IPv4 one: since nothing tells that nobody
+ * listens at an address, trying one after the other, as TCP does, is no way.
  */
 function resolveUdp({ hostname, port }: Address): Promise<Deno.NetAddr> {
   return attempt(`find ${hostname}`, async () => {
-    const host = hostname.replace(/^::ffff:(?=[\d.]+$)|^\[|\]$/gi, "");
-    if (/^\d+(\.\d+){3}$/.test(host)) return { transport: "udp", hostname: host, port };
+    const host = hostname.replace(/^::ffff:(?=[\d.]+$)/i, "");
+    if (/^\d+(\.\d+){3}$/.test(host)) return { transport: "udp", hostname: LOOPBACK[host] ?? host, port };
     if (host.includes(":")) {
-      return { transport: "udp", hostname: new URL(`udp://[${host}]`).hostname.slice(1, -1), port };
+      const [, ipv6, zone] = /^([^%]*)(.*)$/.exec(host)!;
+      const spelled = new URL(`udp://[${ipv6}]`).hostname.slice(1, -1);
+      return { transport: "udp", hostname: (LOOPBACK[spelled] ?? spelled) + zone, port };
     }
     const { lookup } = await import("node:dns/promises"); // for names only: it takes time to load
     const addresses = await lookup(host, { all: true });

@@ -1,8 +1,10 @@
 import { decodeText, encodeText } from "../../lib/bytes.ts";
 import { MAX_DATAGRAM } from "../../lib/datagram.ts";
 import { reason } from "../../lib/net/failure.ts";
+import type { ProgramPath } from "../../lib/programs.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { inTime, type Output, ROOT, run, type RunningServer, start, startServer } from "../harness.ts";
+import { testWithCables } from "../netns.ts";
 
 const SERVER = "servers/udp_echo";
 const CLIENT = "clients/udp_echo";
@@ -137,7 +139,7 @@ const noIpv6 = whyNoIpv6();
 const skipped = noIpv6 === undefined ? "" : ` (skipped: no IPv6 here: ${noIpv6})`;
 Deno.test({ name: `udp_echo: -a ::1 is IPv6, -a :: both${skipped}`, ignore: noIpv6 !== undefined }, async () => {
   for (
-    const [listen, hosts] of [["::1", ["::1", "0::1", "[::1]"]], ["::", ["::1", "127.0.0.1", "127.1"]]] as const
+    const [listen, hosts] of [["::1", ["::1", "0::1", "[::1]"]], ["::", ["::", "::1", "127.0.0.1", "127.1"]]] as const
   ) {
     await using server = await startServer(SERVER, ["-a", listen]);
     assertEquals(server.stdout.all[0], `listening on udp://[${listen}]:${server.port}`);
@@ -148,6 +150,25 @@ Deno.test({ name: `udp_echo: -a ::1 is IPv6, -a :: both${skipped}`, ignore: noIp
     assertMatch(await server.printed(/ ::1$/), /^\[::1\]:\d+ ::1$/);
     if (listen === "::") assertMatch(await server.printed(/ 127\.0\.0\.1$/), /^127\.0\.0\.1:\d+ 127\.0\.0\.1$/);
   }
+});
+
+Deno.test("udp_echo: the client takes the address of a server that listens on every one", async () => {
+  await using server = await startServer(SERVER, ["-a", "0.0.0.0"]);
+  const client = await run(CLIENT, ["0.0.0.0", `${server.port}`, "-m", "hello"]);
+  assertEquals(client, { code: 0, stdout: "hello\n", stderr: "" });
+});
+
+testWithCables("udp_echo: the client takes a link-local address with its zone", async () => {
+  const setUp = "ip link set lo up && ip link add eth7 type veth && ip link set eth7 up && " +
+    "ip address add fe80::7/64 dev eth7 nodad";
+  const command = (path: ProgramPath) => [Deno.execPath(), "run", "-N", `${path}.ts`];
+  const argv = ["unshare", "--net", "sh", "-c", `${setUp} && exec "$@"`, "sh", ...command(SERVER)] as const;
+  await using server = await startServer(SERVER, ["-a", "::"], { argv });
+  const namespace = `--net=/proc/${server.process.pid}/ns/net`;
+  const args = ["fe80::7%eth7", `${server.port}`, "-m", "hello"];
+  const client = await run(CLIENT, args, { argv: ["nsenter", namespace, ...command(CLIENT)] });
+  assertEquals(client, { code: 0, stdout: "hello\n", stderr: "" });
+  assertMatch(await server.printed("hello"), /^\[fe80::.*\]:\d+ hello$/);
 });
 
 Deno.test("udp_echo: the client finds a server by its name", async () => {
