@@ -45,7 +45,12 @@ export async function answerLast(operator: Operator, { socket, log, raw }: Answe
       chat?.close();
       chat = begin(peer, address);
     }
-    await chat.hear(datagram);
+    try {
+      await chat.hear(datagram);
+    } catch (error) {
+      chat.close(); // what broke the talk is still in it: the next datagram begins another one
+      throw error;
+    }
   }, { signal: silent.signal, log });
 }
 
