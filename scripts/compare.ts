@@ -8,6 +8,7 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
+import { fileURLToPath } from "node:url";
 import { readUint, writeUint } from "../lib/bytes.ts";
 import { connectTcp, readFull, writeAll } from "../lib/net/tcp.ts";
 import { delay } from "../lib/net/timing.ts";
@@ -329,6 +330,6 @@ if (import.meta.main) {
     for (const [name, chart] of Object.entries(charts(outcomes))) {
       await Deno.writeTextFile(new URL(`images/${name}.svg`, docs), renderBarChart(chart));
     }
-    await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", page.pathname] }).output();
+    await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", fileURLToPath(page)] }).output();
   }
 }

@@ -8,11 +8,12 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
+import { fileURLToPath } from "node:url";
 import config from "../deno.json" with { type: "json" };
 import { type Program, programName, type ProgramPath, PROGRAMS } from "../lib/programs.ts";
 import { selfExtracting } from "./self_extracting.ts";
 
-const ROOT = new URL("../", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
 /** What only tests and scripts import: no program carries it. */
 const TOOL_IMPORTS = ["echarts", "fast-check", "@std/assert"];
 const FORMATS = ["auto", "denort", "self-extracting"];
@@ -88,7 +89,8 @@ async function compile(path: ProgramPath, output: string, target: string | undef
 
 /** `SHA256  NAME` of every file in the folder, as `sha256sum -c` reads it. */
 async function writeChecksums(folder: string): Promise<void> {
-  const names = Array.from(Deno.readDirSync(folder), ({ name }) => name).filter((name) => name !== "SHA256SUMS");
+  const files = Deno.readDirSync(folder).filter(({ name, isFile }) => isFile && name !== "SHA256SUMS");
+  const names = Array.from(files, ({ name }) => name);
   const lines = await Promise.all(
     names.toSorted().map(async (name) => {
       const digest = await crypto.subtle.digest("SHA-256", await Deno.readFile(`${folder}/${name}`));

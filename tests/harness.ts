@@ -3,13 +3,14 @@
  * for a line or an exit, and fails when it does not come in time.
  * @module
  */
+import { fileURLToPath } from "node:url";
 import { type ProgramPath, PROGRAMS } from "../lib/programs.ts";
 import { assertEquals } from "./assert.ts";
 
 /** How long a line or an exit may take before the test fails, in ms. */
 export const PATIENCE_MS = 20_000;
 /** The project's top folder. */
-export const ROOT = new URL("../", import.meta.url).pathname;
+export const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
 /** What a finished program left. */
 export interface Output {

@@ -8,10 +8,10 @@ import { type Output, ROOT, run, type RunOptions, runTool } from "../harness.ts"
 
 const PATHS = Object.keys(PROGRAMS) as ProgramPath[];
 
-async function compile(args: string[], env: Record<string, string> = {}): Promise<Output> {
+async function compile(args: string[], env: Record<string, string> = {}, checkout = ROOT): Promise<Output> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "-R", "-W", "-E", "--allow-run", "scripts/compile.ts", ...args],
-    cwd: ROOT,
+    args: ["run", "--no-prompt", "-R", "-W", "-E", "--allow-run", `${checkout}scripts/compile.ts`, ...args],
+    cwd: checkout,
     env: { NO_COLOR: "1", ...env },
   }).output();
   const decoder = new TextDecoder();
@@ -57,6 +57,15 @@ Deno.test("compile --format self-extracting: every program is one file that need
       assertStringIncludes(stdout, `--no-npm \\\n  ${flags} "$cache/$program/main.js" "$@"\n`);
     });
   }
+});
+
+Deno.test("compile: the checkout may be in a folder whose name no URL has as it is", async () => {
+  await using folder = new TestFolder();
+  const checkout = `${folder.path}/100% my läb/`;
+  await Deno.symlink(ROOT, checkout.slice(0, -1));
+  const args = ["servers/tcp_echo", "--format", "self-extracting", "--output", folder.path];
+  const { code, stderr } = await compile(args, {}, checkout);
+  assertEquals([code, stderr], [0, ""]);
 });
 
 Deno.test("a self-extracting program: first starts, damaged and missing caches", async (t) => {
