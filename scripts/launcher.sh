@@ -28,6 +28,7 @@ prepare() {
   @PARTS@
 }
 
+mask=$(umask) # of the files that the program makes
 umask 077
 {
   { [ -n "${XDG_CACHE_HOME:-}" ] && prepare "$XDG_CACHE_HOME/netlab"; } ||
@@ -37,6 +38,7 @@ umask 077
   echo "@NAME@: unpack into a cache folder: none can be written (is the disk full? XDG_CACHE_HOME=FOLDER names another one)" >&2
   exit 1
 }
+umask "$mask"
 
 DENO_DIR=$cache/deno-dir DENO_NO_UPDATE_CHECK=1 exec "$cache/$runtime" run --quiet --no-prompt --no-config --no-remote --no-npm \
   @FLAGS@ "$cache/$program/main.js" "$@"

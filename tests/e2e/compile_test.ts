@@ -4,7 +4,7 @@ import { executableName } from "../../scripts/compile.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { TestFolder } from "../folder.ts";
 import { exchange, exchangeName, EXCHANGES } from "../exchanges.ts";
-import { type Output, ROOT, run, type RunOptions, runTool } from "../harness.ts";
+import { inTime, type Output, ROOT, run, type RunOptions, runTool, startServer } from "../harness.ts";
 
 const PATHS = Object.keys(PROGRAMS) as ProgramPath[];
 
@@ -87,6 +87,20 @@ Deno.test("a self-extracting program: first starts, damaged and missing caches",
     assertEquals(await Promise.all(starts), [works, works, works, works]);
     const names = Array.from(Deno.readDirSync(cache), ({ name }) => name);
     assertEquals(names.filter((name) => /\.\d+$/.test(name)), [], "nothing half done is left");
+  });
+  await t.step("the program makes files as its user wants them, and only the cache is private", async () => {
+    const files = ["servers/files", "--format", "self-extracting", "--output", dist.path];
+    assertEquals((await compile(files)).code, 0);
+    const argv = ["sh", "-c", 'umask 022 && exec "$@"', "sh", `${dist.path}/files`] as const;
+    const options = { argv, env: { HOME: home.path }, clearEnv: true };
+    await Deno.mkdir(`${home.path}/shared`);
+    await using server = await startServer("servers/files", ["--root", `${home.path}/shared`], options);
+    using conn = await server.connect();
+    await conn.write(new TextEncoder().encode("UPLOAD a.txt 5\nhelloQUIT\n"));
+    const replies = await inTime(new Response(conn.readable).text(), "the server's replies");
+    assertStringIncludes(replies, "226 stored 5");
+    const modeOf = async (path: string) => (await Deno.stat(path)).mode! & 0o777;
+    assertEquals([await modeOf(`${home.path}/shared/a.txt`), await modeOf(cache)], [0o644, 0o700]);
   });
   await t.step("a cut runtime and a changed program are unpacked anew", async () => {
     const file = await runtime();
