@@ -10,6 +10,8 @@ import { messages } from "./client.ts";
 /** To the first column, then erase from there to the end of the screen (ECMA-48 §8.3.39). */
 const CLEAR_BELOW = "\r\x1b[0J";
 const TAB = 0x09;
+/** Whether a shell can stop a program (Ctrl-Z) and let it go on. */
+const CAN_BE_STOPPED = Deno.build.os !== "windows";
 
 type Found = readonly [candidates: readonly string[], end: string];
 /** How a line may go on: what its end can be replaced with, and that end. */
@@ -29,8 +31,10 @@ export class Terminal implements Disposable {
     this.#lines = lines;
     this.#secrecy = secrecy;
     this.#editor = editor;
-    editor?.on("close", () => this.#left.abort("end of input"));
-    if (editor !== undefined) this.#read(); // from now on no line is missed
+    if (editor === undefined) return;
+    editor.on("close", () => this.#left.abort("end of input"));
+    if (CAN_BE_STOPPED) Deno.addSignalListener("SIGCONT", this.#continue);
+    this.#read(); // from now on no line is missed
   }
 
   /**
@@ -100,23 +104,40 @@ export class Terminal implements Disposable {
   /** Runs `print`, which writes whole lines to the screen, so that they appear above the line being typed. */
   above<T>(print: () => T): T {
     if (this.#editor === undefined) return print();
-    const { asked } = this.#secrecy;
-    const rows = asked === undefined ? this.#editor.getCursorPos().rows : 0;
-    write(rows > 0 ? `\x1b[${rows}A${CLEAR_BELOW}` : CLEAR_BELOW);
+    write(this.#rows > 0 ? `\x1b[${this.#rows}A${CLEAR_BELOW}` : CLEAR_BELOW);
     try {
       return print();
     } finally {
-      if (asked !== undefined) {
-        write(asked.question);
-      } else if (!this.left.aborted) {
-        write("\n".repeat(rows)); // where the editor believes that it is
-        this.#editor.prompt(true);
-      }
+      this.#draw();
     }
   }
 
+  /** How many rows of the screen the cursor is below the prompt. */
+  get #rows(): number {
+    return this.#secrecy.asked === undefined ? this.#editor!.getCursorPos().rows : 0;
+  }
+
+  /** Shows the line being typed, or the question, from the row of the cursor on. */
+  #draw(): void {
+    if (this.#secrecy.asked !== undefined) {
+      write(this.#secrecy.asked.question);
+    } else if (!this.left.aborted) {
+      write("\n".repeat(this.#rows)); // where the editor believes that it is
+      this.#editor!.prompt(true);
+    }
+  }
+
+  /** After Ctrl-Z the terminal is the shell's; when the program goes on (`fg`) it is ours again, with the line being typed. */
+  readonly #continue = (): void => {
+    if (this.left.aborted) return;
+    takeKeys();
+    write(CLEAR_BELOW);
+    this.#draw();
+  };
+
   [Symbol.dispose](): void {
     if (this.#editor === undefined) return;
+    if (CAN_BE_STOPPED) Deno.removeSignalListener("SIGCONT", this.#continue);
     write(this.#editor.line === "" ? CLEAR_BELOW : "\n");
     this.#editor.close();
     Deno.stdin.setRaw(false);
@@ -134,7 +155,7 @@ async function openEditor(secrecy: Secrecy, complete: Complete = nothing): Promi
     import("node:readline"),
     import("node:stream"),
   ]);
-  Deno.stdin.setRaw(true, { cbreak: true }); // key by key, but Ctrl-C still is a signal
+  takeKeys();
   const output = new Writable({
     write: (chunk, _encoding, done) => {
       if (secrecy.asked === undefined) write(chunk);
@@ -148,6 +169,11 @@ async function openEditor(secrecy: Secrecy, complete: Complete = nothing): Promi
   };
   const input = Readable.from(typedKeys(Deno.stdin.readable));
   return createInterface({ input, output, completer, terminal: true });
+}
+
+/** From now on the keys come one by one and are not shown by the terminal; Ctrl-C and Ctrl-Z still are signals. */
+function takeKeys(): void {
+  Deno.stdin.setRaw(true, { cbreak: true });
 }
 
 /** The keys in pieces that end with each Tab: node:readline completes only what stands at a piece's end, the rest is text to it. */

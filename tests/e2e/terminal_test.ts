@@ -168,6 +168,22 @@ testWith(
   },
 );
 
+testWith(PYTHON, "terminal: after Ctrl-Z and fg the line being typed is there again, and keys show once", async () => {
+  const command = `set -m; ${Deno.execPath()} run -N servers/chat.ts --port 0; stty sane; echo; echo stopped; fg`;
+  await using operator = new Screen("sh", "-c", command);
+  await operator.shows("nobody is here>");
+  const line = "a line longer than the screen is wide";
+  await operator.type(line);
+  await operator.shows(...wrapped(`nobody is here> ${line}`));
+  await operator.type("\x1a");
+  await operator.find(new RegExp(`\nstopped\n[^]*\n${wrapped(`nobody is here> ${line}`).join("\n")}$`));
+  await operator.type("!\r");
+  const shown = wrapped(`nobody is here> ${line}!`);
+  await operator.shows(...shown, "chat: not sent: nobody is here", "nobody is here>");
+  await operator.type("\x04");
+  assertEquals((await operator.ended()).code, 0);
+});
+
 testWith(
   PYTHON,
   "terminal: the client's stdout is nothing but what was said, even with the prompt beside it",
