@@ -8,7 +8,7 @@
  * @module
  */
 import { integer, option } from "../lib/net/cli.ts";
-import { attempt } from "../lib/net/failure.ts";
+import { attempt, requireUnstableNet } from "../lib/net/failure.ts";
 import { runServer, type ServerContext, type ServerOptions } from "../lib/net/server.ts";
 import { runWorkers } from "../lib/net/worker_pool.ts";
 
@@ -40,6 +40,7 @@ export async function serveByThreads(
   { signal, log, listening }: ServerContext,
   { start = startWorker, os = Deno.build.os }: { start?: () => Worker; os?: string } = {},
 ): Promise<void> {
+  requireUnstableNet("share the port", "SO_REUSEPORT");
   // Without -R this fails in one line; each worker would fail in several.
   if (WORKER.protocol === "file:") await attempt("start a worker", () => Deno.stat(WORKER));
   if (options.workers > 1 && os !== "linux") {

@@ -29,6 +29,16 @@ export async function attempt<T>(
   }
 }
 
+/**
+ * Asks for the networking that Deno calls unstable, before it would end the program without it. A checkout's deno.json turns
+ * it on.
+ * @throws {AttemptError} if it is turned off
+ */
+export function requireUnstableNet(what: string, api: string): void {
+  if ("listenDatagram" in Deno) return;
+  throw new AttemptError(what, `${api} is turned off`, "add the flag --unstable-net");
+}
+
 /** An error as half a line: what happened, without the system's decoration. */
 export function reason(error: unknown): string {
   if (!(error instanceof Error)) return String(error);

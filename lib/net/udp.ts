@@ -4,7 +4,7 @@
  */
 import { formatAddress } from "../address.ts";
 import { ProtocolError } from "../errors.ts";
-import { attempt, AttemptError, isNetworkError, reason } from "./failure.ts";
+import { attempt, isNetworkError, reason, requireUnstableNet } from "./failure.ts";
 import type { Log } from "./log.ts";
 import { delay } from "./timing.ts";
 
@@ -109,9 +109,7 @@ interface Address {
  * @throws {AttemptError} if this Deno was started without its UDP
  */
 export function bindUdp({ hostname, port }: Address): Deno.DatagramConn {
-  if (!("listenDatagram" in Deno)) {
-    throw new AttemptError("open a UDP socket", "Deno.listenDatagram is turned off", "add the flag --unstable-net");
-  }
+  requireUnstableNet("open a UDP socket", "Deno.listenDatagram");
   return Deno.listenDatagram({ transport: "udp", hostname, port });
 }
 

@@ -55,6 +55,12 @@ Deno.test("thread_echo: on one port, which may be any free one, all workers serv
   assertEquals([...servedBy(server)].toSorted(), ["1", "2"]);
 });
 
+Deno.test("thread_echo: outside a checkout and without --unstable-net, one line names the flag, exit code 1", async () => {
+  const permissions = ["--no-config", "--import-map=deno.json", "-N", "-R"];
+  const stderr = "thread_echo: share the port: SO_REUSEPORT is turned off (add the flag --unstable-net)\n";
+  assertEquals(await run(SERVER, ["--port", "0"], { permissions }), { code: 1, stdout: "", stderr });
+});
+
 Deno.test("thread_echo: listens on IPv6, and on both families", async () => {
   for (const host of ["::1", "::"]) {
     await using server = await startServer(SERVER, ["--host", host, "--workers", "2"]);
