@@ -88,8 +88,12 @@ export async function relayStreams(
       lane.link.end(performance.now());
       lane.changed.notify();
     };
+    const pass = (bytes: Uint8Array) => {
+      client.restartIdle(); // also what goes slowly to the target is a byte that moves
+      return writeAll(sink, bytes);
+    };
     const write = async () => {
-      if (await lane.deliver((bytes) => writeAll(sink, bytes))) await sink.closeWrite();
+      if (await lane.deliver(pass)) await sink.closeWrite();
     };
     await Promise.all([read(), write()]);
   };

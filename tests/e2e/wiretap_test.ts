@@ -362,6 +362,18 @@ Deno.test("wiretap: delay, rate, split and glue together change no byte", async 
   assertEquals(echo, bytes);
 });
 
+Deno.test("wiretap: a client whose bytes still pass is not idle, however slowly they do", async () => {
+  using target = new Target();
+  const faults = ["--rate", "200", "--direction", "up", "--idle-timeout", "400ms"];
+  const { wiretap, client, server } = await join(target, faults);
+  await using _ = wiretap;
+  using __ = client;
+  const bytes = noise(300); // one read, 1.5 s on its way
+  await writeAll(client, bytes);
+  await client.closeWrite();
+  assertEquals(await readAll(server), bytes);
+});
+
 Deno.test("wiretap: --split with --rate lets the reader see the pieces", async () => {
   using target = new Target();
   const { wiretap, client, server } = await join(target, ["--split", "1", "--rate", "20"]);
