@@ -19,7 +19,7 @@ const PATH = "clients/chat";
 if (import.meta.main) {
   const options = { ...RAW_OPTION, timeout: timeoutOption("0"), ...OPTIONAL_SECURE_CLIENT_OPTIONS };
   await runClient({ path: PATH, options }, async ({ host, port, message, raw, timeout, ...secure }) => {
-    const target = { hostname: host, port, timeout, hint: serverHint("servers/chat") };
+    const target = { hostname: host, port, timeout, hint: serverHint("servers/chat", port) };
     await using connection = await connectOptionallySecured(
       { ...target, path: PATH },
       secure,

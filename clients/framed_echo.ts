@@ -81,7 +81,7 @@ if (import.meta.main) {
   await runClient(
     { path: "clients/framed_echo", options },
     async ({ host, port, message, sticky, timeout, ...format }) => {
-      const hint = serverHint(sticky ? "servers/tcp_echo" : "servers/framed_echo");
+      const hint = serverHint(sticky ? "servers/tcp_echo" : "servers/framed_echo", port);
       using connection = await connectTcp({ hostname: host, port, timeout, hint });
       const ask = (sent: readonly Uint8Array[]) =>
         attempt("exchange messages", () => {

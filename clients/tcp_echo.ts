@@ -39,7 +39,7 @@ if (import.meta.main) {
     timeout: timeoutOption("10s"),
   };
   await runClient({ path: PATH, options }, async ({ host, port, message, greet, timeout }) => {
-    using connection = await connectTcp({ hostname: host, port, timeout, hint: serverHint("servers/tcp_echo") });
+    using connection = await connectTcp({ hostname: host, port, timeout, hint: serverHint("servers/tcp_echo", port) });
     const within = <T>(what: string, answer: Promise<T>) => attempt(what, () => withDeadline(timeout, answer));
     if (greet) {
       const greeting = await within("wait for the greeting", readGreeting(connection));

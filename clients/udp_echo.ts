@@ -36,8 +36,8 @@ const DEFAULT_SIZE = 64; // bytes
 
 const log = new Log(programName(PATH));
 
-function noReply({ address }: DatagramPeer, what: string): AttemptError {
-  return new AttemptError(`ask ${address}`, what, serverHint("servers/udp_echo"));
+function noReply({ address, port }: DatagramPeer, what: string): AttemptError {
+  return new AttemptError(`ask ${address}`, what, serverHint("servers/udp_echo", port));
 }
 
 /** Asks one message after the other and prints the answers. */

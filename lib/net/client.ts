@@ -59,9 +59,10 @@ export function timeoutOption(fallback: string): Option<number> {
   return option({ value: "DURATION", parse: duration, default: fallback, help: "how long to wait for an answer" });
 }
 
-/** What to tell a user whose connection is refused: how to start the server. */
-export function serverHint(server: ProgramPath): string {
-  return `is the server running? try: ${runCommand(server)}`;
+/** What to tell a user whose connection is refused: how to start the server, at the `port` where it was looked for. */
+export function serverHint(server: ProgramPath, port: number = PROGRAMS[server].port): string {
+  const elsewhere = port === PROGRAMS[server].port ? "" : ` --port ${port}`;
+  return `is the server running? try: ${runCommand(server)}${elsewhere}`;
 }
 
 /** Writes a line of this program to stderr. */

@@ -61,12 +61,15 @@ export async function receiveDatagrams(
 export class DatagramPeer {
   /** The server's address, `127.0.0.1:9001`. */
   readonly address: string;
+  /** Its port. */
+  readonly port: number;
   readonly #socket: Deno.DatagramConn;
   readonly #server: Deno.NetAddr;
   readonly #from: string; // the hostname that its datagrams come with: without a zone
 
   private constructor(socket: Deno.DatagramConn, server: Deno.NetAddr) {
     this.address = formatAddress(server);
+    this.port = server.port;
     this.#socket = socket;
     this.#server = server;
     this.#from = server.hostname.replace(/%.*/, "");
@@ -93,7 +96,7 @@ export class DatagramPeer {
   /** Gives each datagram of the server to `handle`, as {@linkcode receiveDatagrams} does. */
   async receive(handle: (datagram: Uint8Array) => unknown, options: ReceiveOptions): Promise<void> {
     await receiveDatagrams(this.#socket, async (datagram, from) => {
-      if (from.port === this.#server.port && from.hostname === this.#from) await handle(datagram);
+      if (from.port === this.port && from.hostname === this.#from) await handle(datagram);
       else options.log.write("info", `ignored: the server is ${this.address}`, formatAddress(from));
     }, options);
   }

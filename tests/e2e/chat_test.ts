@@ -237,7 +237,7 @@ Deno.test("chat: the client says in one line what went wrong", async () => {
   assertEquals([code, stdout], [1, ""]);
   assertEquals(
     stderr,
-    "chat: connect to 127.0.0.1:1: connection refused (is the server running? try: deno run -N servers/chat.ts)\n",
+    "chat: connect to 127.0.0.1:1: connection refused (is the server running? try: deno run -N servers/chat.ts --port 1)\n",
   );
   await using server = await startServer(SERVER);
   const late = await say(server, "", "-m", "hello", "--timeout", "100ms");

@@ -250,7 +250,7 @@ Deno.test("framed_echo: a refused connection is one line that names the server t
     const { code, stderr } = await run(CLIENT, [...args, ...flags]);
     assertEquals(code, 1);
     assertMatch(stderr, /^framed_echo: connect to .*: connection refused \(.*\)\n$/);
-    assertStringIncludes(stderr, runCommand(server));
+    assertStringIncludes(stderr, `try: ${runCommand(server)} --port ${args[1]})`);
   }
 });
 

@@ -57,7 +57,8 @@ class Socket implements Disposable {
 async function talk(args: readonly string[], serve: (socket: Socket) => Promise<void>): Promise<Output> {
   using socket = new Socket();
   const [output] = await Promise.all([run(CLIENT, ["127.0.0.1", `${socket.port}`, ...args]), serve(socket)]);
-  return { ...output, stderr: output.stderr.replaceAll(`127.0.0.1:${socket.port}`, "127.0.0.1:9001") };
+  const stderr = output.stderr.replaceAll(`127.0.0.1:${socket.port}`, "127.0.0.1:9001");
+  return { ...output, stderr: stderr.replace(` --port ${socket.port})`, ")") };
 }
 
 /** What the protocol's page shows below a command of the client. */
