@@ -2,7 +2,7 @@
  * What the system or the network refused, in words for the user.
  * @module
  */
-import { ProtocolError } from "../errors.ts";
+import { ProtocolError, UsageError } from "../errors.ts";
 
 /** What was tried when the system or the network said no: the first half of the line that the user reads. */
 export class AttemptError extends Error {
@@ -57,4 +57,10 @@ export function isNetworkError(error: unknown): boolean {
   if (error instanceof AttemptError) return isNetworkError(error.cause);
   return error instanceof Error &&
     (error.name in Deno.errors || "code" in error || error.message.startsWith(UNKNOWN_NAME));
+}
+
+/** Whether the error is the fault of the network, the system, the peer or the user, and so no bug of ours. */
+export function isExpected(error: unknown): boolean {
+  if (error instanceof AttemptError) return isExpected(error.cause);
+  return error instanceof ProtocolError || error instanceof UsageError || isNetworkError(error);
 }

@@ -3,9 +3,9 @@
  * @module
  */
 import { formatAddress } from "../address.ts";
-import { ProtocolError, TruncatedError } from "../errors.ts";
+import { TruncatedError } from "../errors.ts";
 import { formatDuration } from "../units.ts";
-import { attempt, isNetworkError, reason } from "./failure.ts";
+import { attempt, isExpected, reason } from "./failure.ts";
 import type { Log } from "./log.ts";
 import { delay, withDeadline } from "./timing.ts";
 
@@ -223,7 +223,7 @@ export function logEnd(connection: TcpConnection, log: Log, error?: unknown): vo
     log.write("debug", "closed", connection.peer);
   } else if (connection.closedBecause !== undefined) {
     log.write("info", `closed: ${connection.closedBecause}`, connection.peer);
-  } else if (isNetworkError(error) || error instanceof ProtocolError) {
+  } else if (isExpected(error)) {
     log.write("warn", `closed: ${reason(error)}`, connection.peer);
   } else {
     log.write("error", `closed: a bug: ${error instanceof Error ? error.stack : error}`, connection.peer);

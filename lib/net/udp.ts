@@ -3,8 +3,7 @@
  * @module
  */
 import { formatAddress } from "../address.ts";
-import { ProtocolError } from "../errors.ts";
-import { attempt, isNetworkError, reason, requireUnstableNet } from "./failure.ts";
+import { attempt, isExpected, reason, requireUnstableNet } from "./failure.ts";
 import type { Log } from "./log.ts";
 import { delay } from "./timing.ts";
 
@@ -44,7 +43,7 @@ export async function receiveDatagrams(
     } catch (error) {
       if (signal.aborted) return;
       const name = peer && formatAddress(peer);
-      if (isNetworkError(error) || error instanceof ProtocolError) {
+      if (isExpected(error)) {
         log.write("warn", reason(error), name);
       } else {
         log.write("error", `a bug: ${error instanceof Error ? error.stack : error}`, name);

@@ -253,6 +253,15 @@ Deno.test("chat: the client says in one line what went wrong", async () => {
   assertEquals((await client).code, 1);
 });
 
+Deno.test("chat: an operator's piped line that is too long ends the talk, with one line that says so", async () => {
+  await using server = await startServer(SERVER);
+  await server.type(`${"x".repeat(MAX_MESSAGE)}\n`);
+  const { code } = await say(server, "", "-m", "hello");
+  assertEquals(code, 1);
+  const tooLong = `a message of ${MAX_MESSAGE + 1} bytes is too long: limit is ${MAX_MESSAGE} bytes`;
+  await server.logged(new RegExp(`^chat: 127\\.0\\.0\\.1:\\d+: closed: send a line: ${tooLong}$`));
+});
+
 Deno.test("chat: an operator cannot talk to several clients at once", async () => {
   const { code, stderr } = await run(SERVER, ["--max-connections", "2", "--port", "0"]);
   assertEquals([code, stderr.split(" (")[0]], [

@@ -5,7 +5,7 @@ import {
   TruncatedError,
   UsageError,
 } from "../../lib/errors.ts";
-import { attempt, AttemptError, isNetworkError, reason } from "../../lib/net/failure.ts";
+import { attempt, AttemptError, isExpected, isNetworkError, reason } from "../../lib/net/failure.ts";
 import { assert, assertEquals, assertRejects } from "../assert.ts";
 
 Deno.test("ProtocolError: every fault of the peer is one, under its own name", () => {
@@ -51,5 +51,18 @@ Deno.test("isNetworkError: what the system or the network refused, and nothing t
   assert(isNetworkError(new Error("failed to lookup address information: Name or service not known")));
   for (const bug of [new TypeError("undefined is no function"), new RangeError("7"), new ProtocolError("no"), "text"]) {
     assert(!isNetworkError(bug));
+  }
+});
+
+Deno.test("isExpected: whatever the network, a peer or the user is to blame for, also when something was attempted", () => {
+  for (
+    const error of [new Deno.errors.ConnectionReset("reset"), new TruncatedError("cut"), new UsageError("too long")]
+  ) {
+    assert(isExpected(error));
+    assert(isExpected(new AttemptError("send a line", error)));
+  }
+  for (const bug of [new TypeError("x is undefined"), new RangeError("offset is out of bounds"), "text", undefined]) {
+    assert(!isExpected(bug));
+    assert(!isExpected(new AttemptError("send a line", bug)));
   }
 });
