@@ -81,9 +81,8 @@ function sequenceLength(bytes: Uint8Array, at: number): number | undefined {
   return length;
 }
 
-/** C0 and C1 controls and DEL, line separators, bidirectional and zero-width controls. */
-// deno-lint-ignore no-control-regex
-const CONTROLS = /[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+/** Controls (C0, DEL, C1), line separators, and what only steers others: bidirectional controls, joiners, unseen tags. */
+const CONTROLS = /[\p{Cc}\p{Zl}\p{Zp}\p{Cf}]/gu;
 const NAMED: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 /**
@@ -95,7 +94,12 @@ const NAMED: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
  * ```
  */
 export function printable(text: string): string {
-  return text.replace(CONTROLS, (control) => NAMED[control] ?? escapeCode(control.charCodeAt(0)));
+  return text.replace(CONTROLS, (control) => NAMED[control] ?? escapeUnits(control, escapeCode));
+}
+
+/** Each UTF-16 unit of a control escaped: those above U+FFFF have two. */
+function escapeUnits(control: string, escape: (unit: number) => string): string {
+  return control.split("").map((unit) => escape(unit.charCodeAt(0))).join("");
 }
 
 /**
@@ -107,9 +111,8 @@ export function printable(text: string): string {
  * ```
  */
 export function printableJson(value: unknown): string {
-  return JSON.stringify(value).replace(CONTROLS, (control) => {
-    return `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  });
+  const escape = (unit: number) => `\\u${unit.toString(16).padStart(4, "0")}`;
+  return JSON.stringify(value).replace(CONTROLS, (control) => escapeUnits(control, escape));
 }
 
 /** The same for runs of a {@linkcode Utf8Reader}: bytes that are no UTF-8 become `\xff`. */

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { concat } from "@std/bytes";
 import { encodeText } from "../../lib/bytes.ts";
-import { printable, printableRuns, type TextRun, UpperCase, Utf8Reader } from "../../lib/text.ts";
+import { printable, printableJson, printableRuns, type TextRun, UpperCase, Utf8Reader } from "../../lib/text.ts";
 import { assert, assertEquals } from "../assert.ts";
 
 /** Text, damaged text and noise, one after the other. */
@@ -78,10 +78,10 @@ Deno.test("Utf8Reader: a chunk may be overwritten after it was received", () => 
   assertEquals([...runs, ...reader.receive(Uint8Array.of(0xb9))], ["h", Uint8Array.of(0xff), "й"]);
 });
 
-Deno.test("printable: leaves no control, no line separator and no bidirectional override", () => {
+Deno.test("printable: leaves no control, no line separator and no unseen character", () => {
   fc.assert(fc.property(bytes, (bytes) => {
     const shown = printableRuns(readAll([bytes]));
-    assertEquals(shown.match(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}\ufeff]/u), null);
+    assertEquals(shown.match(/[\p{Cc}\p{Zl}\p{Zp}\p{Cf}]/u), null);
   }));
 });
 
@@ -93,8 +93,14 @@ Deno.test("printable: escapes what a terminal would obey and shows the rest as i
     ["\x9b2J", "\\x9b2J"],
     ["\u202egnp.exe\u2066", "\\u202egnp.exe\\u2066"],
     ["\u2028\u200b\ufeff", "\\u2028\\u200b\\ufeff"],
+    ["a\xadb\u206a\ufff9", "a\\xadb\\u206a\\ufff9"],
+    ["nothing\u{e0068}\u{e0069}", "nothing\\udb40\\udc68\\udb40\\udc69"], // tags: "hi", unseen
   ];
   for (const [text, shown] of cases) assertEquals(printable(text), shown);
+  for (const [text] of cases) {
+    const json = printableJson({ text });
+    assertEquals([JSON.parse(json), printable(json)], [{ text }, json]);
+  }
   assertEquals(printableRuns(["é", Uint8Array.of(0xff, 0x0a), "!"]), "é\\xff\\x0a!");
 });
 
