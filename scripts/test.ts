@@ -27,6 +27,23 @@ const LAYERS: Record<string, readonly string[]> = {
 const LIMIT_MS = 20 * 60_000;
 const SUMMARY = /\| (\d+) passed .*?\| (\d+) failed(?: .*?\| (\d+) ignored)?/;
 
+/** What the last line of `deno test` counts, however its output is cut. */
+export class Summary {
+  /** Passed, failed, skipped. */
+  counts: number[] = [0, 0, 0];
+  #line = ""; // as far as it has come
+
+  /** Takes a piece of the output. */
+  receive(text: string): void {
+    const lines = (this.#line + text).split("\n");
+    this.#line = lines.at(-1)!;
+    for (const line of lines) {
+      const found = SUMMARY.exec(line);
+      if (found !== null) this.counts = found.slice(1).map((count) => Number(count ?? 0));
+    }
+  }
+}
+
 /** Runs one layer, shows its output and resolves to what its last line counts. */
 async function runLayer(name: string, args: readonly string[]): Promise<{ counts: number[]; ok: boolean }> {
   console.log(`\n== ${name}: deno test ${args.join(" ")}`);
@@ -36,18 +53,17 @@ async function runLayer(name: string, args: readonly string[]): Promise<{ counts
     stdout: "piped",
     signal: AbortSignal.timeout(LIMIT_MS),
   }).spawn();
-  let counts = [0, 0, 0];
+  const summary = new Summary();
   for await (const text of layer.stdout.pipeThrough(new TextDecoderStream())) {
-    Deno.stdout.writeSync(new TextEncoder().encode(text));
-    const summary = SUMMARY.exec(text);
-    if (summary !== null) counts = summary.slice(1).map((count) => Number(count ?? 0));
+    for (let rest = new TextEncoder().encode(text); rest.length > 0;) rest = rest.subarray(Deno.stdout.writeSync(rest));
+    summary.receive(text);
   }
-  return { counts, ok: (await layer.status).success };
+  return { counts: summary.counts, ok: (await layer.status).success };
 }
 
 if (import.meta.main) {
   const names = Deno.args.length > 0 ? Deno.args : Object.keys(LAYERS);
-  const unknown = names.find((name) => !(name in LAYERS));
+  const unknown = names.find((name) => !Object.hasOwn(LAYERS, name));
   if (unknown !== undefined) {
     console.error(`test: unknown layer ${unknown} (there are ${Object.keys(LAYERS).join(", ")})`);
     Deno.exit(2);
