@@ -309,7 +309,7 @@ if (import.meta.main) {
   const args: { count: string; write: boolean } = parseArgs(Deno.args, {
     string: ["count"],
     boolean: ["write"],
-    default: { count: "400" },
+    default: { count: "200" },
   });
   const outcomes: Outcome[] = [];
   for (const condition of CONDITIONS) {
