@@ -122,7 +122,8 @@ export class Terminal implements Disposable {
     if (this.#secrecy.asked !== undefined) {
       write(this.#secrecy.asked.question);
     } else if (!this.left.aborted) {
-      write("\n".repeat(this.#rows)); // where the editor believes that it is
+      // Else the editor would go up by the rows that it filled before, when the screen had perhaps another width.
+      (this.#editor as Interface & { prevRows: number }).prevRows = 0;
       this.#editor!.prompt(true);
     }
   }

@@ -2,7 +2,7 @@ import { encodeText } from "../../lib/bytes.ts";
 import { Terminal } from "../../lib/net/terminal.ts";
 import { writeAll } from "../../lib/net/tcp.ts";
 import { assert, assertEquals } from "../assert.ts";
-import { inTime, startServer, testWith } from "../harness.ts";
+import { inTime, runTool, startServer, testWith } from "../harness.ts";
 import { COLUMNS, render, Screen } from "../screen.ts";
 
 const PYTHON = ["python3"];
@@ -91,6 +91,20 @@ testWith(
     assertEquals(await hear(client), `${long}?\n`);
   },
 );
+
+testWith([...PYTHON, "stty"], "terminal: what arrives stays on a screen that has become wider meanwhile", async () => {
+  const command = `stty columns ${COLUMNS / 2}; tty; exec ${Deno.execPath()} run -N servers/chat.ts --port 0`;
+  await using operator = new Screen("sh", "-c", command);
+  const [, tty, port] = await operator.find(/^(\/dev\/.*)\nlistening on .*:(\d+)\nnobody is here>$/);
+  const { client, name } = await join(Number(port));
+  using _ = client;
+  await operator.find(/'s turn>/); // two rows of a screen that is half as wide
+  await operator.type("half");
+  await operator.find(/half/);
+  assertEquals((await runTool("stty", ["-F", tty!, "columns", `${COLUMNS}`])).code, 0);
+  await writeAll(client, encodeText("hello\n"));
+  await operator.shows(`${name} hello`, `to ${name}> half`);
+});
 
 testWith(PYTHON, "terminal: a stranger's control sequences are shown and not obeyed", async () => {
   const { operator, port } = await openOperator();
