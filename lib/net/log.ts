@@ -74,8 +74,9 @@ export class Log {
 function showMessage(reader: Utf8Reader, message: Uint8Array, whole: boolean): string | undefined {
   const cut = message.length > SCREEN_LIMIT;
   const runs = reader.receive(cut ? message.subarray(0, SCREEN_LIMIT) : message);
-  if (cut || whole) runs.push(...reader.end());
+  const held = cut || whole ? reader.end() : []; // the beginning of a character
   if (cut) return `${printableRuns(runs)}… (${message.length} bytes)`;
+  runs.push(...held);
   if (runs.length === 0 && message.length > 0) return undefined;
   const last = runs.at(-1);
   if (typeof last === "string") runs[runs.length - 1] = last.replace(/\r?\n$/, "");

@@ -72,6 +72,11 @@ Deno.test("Log.screen: a long message is cut and counted; the next one is whole"
   assertEquals(shown(long, "next"), [`peer ${"x".repeat(SCREEN_LIMIT)}… (${SCREEN_LIMIT + 1} bytes)`, "peer next"]);
 });
 
+Deno.test("Log.screen: a long message is not cut within a character", () => {
+  const start = "x".repeat(SCREEN_LIMIT - 1);
+  assertEquals(shown(`${start}й`, "next"), [`peer ${start}… (${SCREEN_LIMIT + 1} bytes)`, "peer next"]);
+});
+
 Deno.test("Log.screen: shows nothing with --quiet", () => {
   assertEquals(written("log", { quiet: true }, (log) => log.screen("peer")(encodeText("hello"))), []);
 });
