@@ -404,7 +404,7 @@ export class Hub<Peer> {
     for (const message of page) this.#deliver([session.peer], message);
     await this.#options.flushed(session.peer);
     if (session.gone) return false;
-    await this.#store.delivered(name, page.at(-1)!.id);
+    await this.#store.delivered(name, page.map(({ id }) => id));
     return true;
   }
 
@@ -431,17 +431,19 @@ export class Hub<Peer> {
 
   async #toUser(message: NewMessage): Promise<Answer> {
     const { to } = message;
+    let id: number;
     if (this.#online.get(to)?.catchingUp === false) {
-      const id = await this.#store.addMessage(message);
+      id = await this.#store.addMessage(message);
       const receiver = this.#online.get(to);
-      return this.#accepted(
-        200,
-        { type: "msg", id, ...message },
-        receiver === undefined ? [] : [receiver.session.peer],
-      );
+      if (receiver?.catchingUp === false) {
+        return this.#accepted(200, { type: "msg", id, ...message }, [receiver.session.peer]);
+      }
+      if (receiver === undefined && this.#options.noStore) throw new Refusal(410);
+      await this.#store.letWait(to, id); // it has gone meanwhile, and may be here again
+    } else {
+      if (!this.#online.has(to)) await this.#assertWaitsFor(to);
+      id = await this.#store.addMessage(message, to);
     }
-    if (!this.#online.has(to)) await this.#assertWaitsFor(to);
-    const id = await this.#store.addMessage(message, to);
     this.#waitsFor(to);
     return this.#accepted(202, { type: "msg", id, ...message }, []);
   }

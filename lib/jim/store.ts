@@ -58,8 +58,10 @@ export interface Store {
   addAccount(name: string, password: string): Promise<boolean>;
   /** Keeps a message, and lets it wait for a user who is offline. Resolves to its id, larger than all before. */
   addMessage(message: NewMessage, waitsFor?: string): Promise<number>;
-  /** The messages that wait for a user have reached it, up to this id. */
-  delivered(name: string, upTo: number): Promise<void>;
+  /** Lets a message that is kept wait for a user, who has gone offline meanwhile. */
+  letWait(name: string, id: number): Promise<void>;
+  /** Messages that waited for a user have reached it. */
+  delivered(name: string, ids: readonly number[]): Promise<void>;
   /** Adds a member. Resolves to true if the room is new. */
   join(room: string, name: string): Promise<boolean>;
   /** Removes a member. */
@@ -122,7 +124,7 @@ export class MemoryStore implements Store {
   /** The first messages that wait for a user. */
   waiting(name: string, limit: number): Promise<StoredMessage[]> {
     const mine = this.#waiting.filter((waiting) => waiting.name === name).map(({ message }) => message);
-    return Promise.resolve(mine.slice(0, limit));
+    return Promise.resolve(mine.sort((a, b) => a.id - b.id).slice(0, limit));
   }
 
   /** Makes a user known as a guest. */
@@ -146,9 +148,15 @@ export class MemoryStore implements Store {
     return Promise.resolve(stored.id);
   }
 
-  /** The messages that wait for a user have reached it, up to this id. */
-  delivered(name: string, upTo: number): Promise<void> {
-    this.#waiting = this.#waiting.filter((waiting) => waiting.name !== name || waiting.message.id > upTo);
+  /** Lets a message that is kept wait for a user. */
+  letWait(name: string, id: number): Promise<void> {
+    this.#waiting.push({ name, message: this.#messages[id - 1]! });
+    return Promise.resolve();
+  }
+
+  /** Messages that waited for a user have reached it. */
+  delivered(name: string, ids: readonly number[]): Promise<void> {
+    this.#waiting = this.#waiting.filter((waiting) => waiting.name !== name || !ids.includes(waiting.message.id));
     return Promise.resolve();
   }
 

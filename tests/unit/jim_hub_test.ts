@@ -367,6 +367,56 @@ Deno.test("Hub: waiting messages that a connection has not taken wait for the ne
   }
 });
 
+/** Something to happen while a message is being stored. */
+function whileStoring(world: World, action: () => void | Promise<unknown>): void {
+  const addMessage = world.store.addMessage.bind(world.store);
+  world.store.addMessage = async (...args) => {
+    world.store.addMessage = addMessage;
+    const id = await addMessage(...args);
+    await action();
+    return id;
+  };
+}
+
+Deno.test("Hub: a message whose receiver goes while it is stored waits, and comes at the next login", async () => {
+  const world = await World.open();
+  await world.logIn("ann", "bob");
+  whileStoring(world, () => world.hub.disconnect("bob"));
+  assertEquals(await world.code("ann", msg("bob", "hi")), 202);
+  assertEquals(await world.said(), []);
+  world.hub.connect("bob", "192.0.2.1");
+  await world.hub.request("bob", presence("bob"));
+  assertEquals(await world.said(), ["bob is bob", "bob < 200 OK", "bob < 1 ann to bob: hi"]);
+});
+
+Deno.test("Hub: one who is back before the message is stored gets it with what waited, once", async () => {
+  let flush = () => {};
+  const world = await World.open({ flushed: () => new Promise((resolve) => flush = resolve) });
+  await world.logIn("ann", "bob");
+  whileStoring(world, async () => {
+    world.hub.disconnect("bob");
+    for (const text of ["one", "two"]) await world.store.addMessage({ time: 1, from: "eve", to: "bob", text }, "bob");
+    world.hub.connect("bob", "192.0.2.1");
+    await world.hub.request("bob", presence("bob"));
+  });
+  assertEquals(await world.code("ann", msg("bob", "hi")), 202);
+  const events = (said: string[]) => said.filter((line) => line.includes(" to bob: "));
+  const said = events(await world.said());
+  for (let i = 0; i < 2; i++) {
+    flush();
+    said.push(...events(await world.said()));
+  }
+  assertEquals(said.toSorted(), ["bob < 1 ann to bob: hi", "bob < 2 eve to bob: one", "bob < 3 eve to bob: two"]);
+});
+
+Deno.test("Hub: --no-store: a message whose receiver goes while it is stored is 410", async () => {
+  const world = await World.open({ noStore: true });
+  await world.logIn("ann", "bob");
+  whileStoring(world, () => world.hub.disconnect("bob"));
+  assertEquals(await world.code("ann", msg("bob", "hi")), 410);
+  assertEquals(await world.store.waiting("bob", 9), []);
+});
+
 Deno.test("Hub: a message to nobody known is 404; --no-store: to who is offline 410", async () => {
   const world = await World.open({ noStore: true });
   await world.logIn("ann", "bob");

@@ -65,20 +65,24 @@ testStores("a message comes back as it was, whatever it holds", async (store) =>
   assertEquals(await store.history({ reader: "bob", rooms: [], limit: 9 }), [{ type: "msg", id, ...message }]);
 });
 
-testStores("waiting messages come in order, and are forgotten up to the one that was delivered", async (store) => {
-  for (let i = 1; i <= 5; i++) {
-    await store.addMessage(
-      { time: i, from: "ann", to: i % 2 === 0 ? "carol" : "bob", text: `${i}` },
-      i % 2 ? "bob" : undefined,
-    );
-  }
-  const texts = async (limit: number) => (await store.waiting("bob", limit)).map(({ text }) => text);
-  assertEquals(await texts(9), ["1", "3", "5"]);
-  assertEquals(await texts(2), ["1", "3"]);
-  await store.delivered("bob", 3);
-  await store.delivered("carol", 9);
-  assertEquals(await texts(9), ["5"]);
-});
+testStores(
+  "waiting messages come in order, also who waits later, and are forgotten when delivered",
+  async (store) => {
+    for (let i = 1; i <= 5; i++) {
+      await store.addMessage(
+        { time: i, from: "ann", to: i % 2 === 0 ? "carol" : "bob", text: `${i}` },
+        i % 2 ? "bob" : undefined,
+      );
+    }
+    const texts = async (limit: number) => (await store.waiting("bob", limit)).map(({ text }) => text);
+    assertEquals(await texts(9), ["1", "3", "5"]);
+    assertEquals(await texts(2), ["1", "3"]);
+    await store.letWait("bob", 2);
+    await store.delivered("bob", [1, 3]);
+    await store.delivered("carol", [2, 4, 5]);
+    assertEquals(await texts(9), ["2", "5"]);
+  },
+);
 
 testStores("changes asked for at the same time are made in their order", async (store) => {
   const resolved: number[] = [];

@@ -69,7 +69,7 @@ const SQL = {
     "WHERE user.password IS NULL",
   addMessage: "INSERT INTO message (time, sender, receiver, text, extra) VALUES (?, ?, ?, ?, ?)",
   addWaiting: "INSERT INTO waiting VALUES (?, ?)",
-  delivered: "DELETE FROM waiting WHERE name = ? AND message <= ?",
+  delivered: "DELETE FROM waiting WHERE name = ? AND message IN (SELECT value FROM json_each(?))",
   addRoom: "INSERT OR IGNORE INTO room VALUES (?)",
   addMember: "INSERT OR IGNORE INTO member VALUES (?, ?)",
   removeMember: "DELETE FROM member WHERE room = ? AND name = ?",
@@ -230,8 +230,12 @@ export class SqliteStore implements Store, Disposable {
     });
   }
 
-  async delivered(name: string, upTo: number): Promise<void> {
-    await this.#change(() => this.#run("delivered", name, upTo));
+  async letWait(name: string, id: number): Promise<void> {
+    await this.#change(() => this.#run("addWaiting", name, id));
+  }
+
+  async delivered(name: string, ids: readonly number[]): Promise<void> {
+    await this.#change(() => this.#run("delivered", name, JSON.stringify(ids)));
   }
 
   join(room: string, name: string): Promise<boolean> {
