@@ -43,10 +43,15 @@ class Peer {
     readonly connection: SocketConnection,
     dispatcher: Dispatcher,
     strict: boolean,
-    overflow: (peer: Peer) => void,
+    { overflow, lost }: { readonly overflow: (peer: Peer) => void; readonly lost: (peer: Peer) => void },
   ) {
     this.wire = new ServerWire({ strict });
-    this.outbox = new Outbox({ connection, wire: this.wire, dispatcher, overflow: () => overflow(this) });
+    this.outbox = new Outbox({
+      connection: { write: (bytes) => connection.write(bytes), close: () => lost(this) },
+      wire: this.wire,
+      dispatcher,
+      overflow: () => overflow(this),
+    });
   }
 }
 
@@ -89,7 +94,7 @@ export class JimServer implements Disposable {
 
   /** Serves a client until it has left and got all that was said to it. */
   async serve(connection: SocketConnection): Promise<void> {
-    const peer = new Peer(connection, this.#dispatcher, this.#strict, this.#drop);
+    const peer = new Peer(connection, this.#dispatcher, this.#strict, { overflow: this.#drop, lost: this.#lose });
     this.#peers.add(peer);
     this.#hub.connect(peer, hostOf(connection.peer));
     try {
@@ -154,6 +159,12 @@ export class JimServer implements Disposable {
     const text = `you read too slowly: ${limit} waited for you`;
     this.#hub.disconnect(peer);
     this.#dismiss(peer, `it reads too slowly: ${limit} waited for it`, answerTo(undefined, 400, { text }));
+  };
+
+  /** Nothing can be written to a client any more: the hub must know before it takes what waited for taken. */
+  readonly #lose = (peer: Peer): void => {
+    this.#hub.disconnect(peer);
+    peer.connection.close(); // the read tells why
   };
 
   #tick(): void {
