@@ -15,7 +15,7 @@ import {
   type Request,
 } from "./messages.ts";
 import { isRoom } from "./names.ts";
-import { GuessLimit, type RateLimit, TokenBucket } from "./rate_limit.ts";
+import { costOf, GuessLimit, type RateLimit, TokenBucket } from "./rate_limit.ts";
 import { type Room, Rooms, Watchers } from "./rooms.ts";
 import { type NewMessage, type Store, type StoredMessage, StoreError } from "./store.ts";
 
@@ -26,8 +26,6 @@ export const MAX_CONTACTS = 1000;
 export const MAX_USERS_LISTED = 1000;
 /** How many messages that waited are sent before the receiver has taken them. */
 const WAITING_PAGE = 50;
-/** What a request costs of what the rate limit allows: 1, unless it makes the server search, list or compute. */
-const COSTS: Partial<Record<Action, number>> = { history: 10, get_users: 10, who: 10, authenticate: 10, register: 10 };
 /** Refused requests until a connection is closed: those above the rate limit count, and get fewer with time. */
 const PATIENCE: RateLimit = { perSecond: 10, burst: 400 };
 
@@ -237,8 +235,8 @@ export class Hub<Peer> {
   /** Whether the peer asks slowly enough. If not, it is told so; and closed, if it does not slow down. */
   #admit(session: Session<Peer>, action?: Action): boolean {
     const { now } = this.#options;
-    if (session.bucket.take(now(), (action && COSTS[action]) ?? 1)) return true;
     const { perSecond, burst } = this.#rate;
+    if (session.bucket.take(now(), Math.min(costOf(action), burst))) return true;
     const text = `too fast: ${perSecond} requests a second are allowed, ${burst} at once`;
     session.patience ??= new TokenBucket(PATIENCE, now());
     if (session.patience.take(now())) this.#answer(session.peer, answerTo(action, 400, { text }));

@@ -2,6 +2,7 @@
  * How fast one peer may ask, and how often one address may guess.
  * @module
  */
+import type { Action } from "./messages.ts";
 
 /** How a {@linkcode TokenBucket} fills. */
 export interface RateLimit {
@@ -43,6 +44,13 @@ export class TokenBucket {
     this.#tokens -= count;
     return true;
   }
+}
+
+const COSTS: Partial<Record<Action, number>> = { history: 10, get_users: 10, who: 10, authenticate: 10, register: 10 };
+
+/** What a request takes of what its sender may ask for: 1, unless it makes the server search, list or compute. */
+export function costOf(action: Action | undefined): number {
+  return (action && COSTS[action]) ?? 1;
 }
 
 /** Wrong passwords in a row that an address may send before it has to wait. */

@@ -641,6 +641,17 @@ Deno.test("Hub: 200 requests at once and 50 a second are allowed; the others are
   assertEquals(await world.code("bob", msg("bob", "still here")), 200);
 });
 
+Deno.test("Hub: however low the limit is, a request that costs much is admitted when nothing else was asked", async () => {
+  const world = await World.open({ rate: { perSecond: 1, burst: 4 } });
+  world.hub.connect("ann", "192.0.2.1");
+  assertEquals(await world.code("ann", { action: "register", name: "ann", password: "sesame" }), 201);
+  assertEquals(await world.code("ann", { action: "authenticate", name: "ann", password: "sesame" }), 400);
+  world.now += 4000;
+  assertEquals(await world.code("ann", { action: "authenticate", name: "ann", password: "sesame" }), 200);
+  world.now += 4000;
+  assertEquals(await world.code("ann", { action: "history", limit: 1 }), 202);
+});
+
 Deno.test("Hub: what is no request counts for the rate limit too", async () => {
   const world = await World.open();
   world.hub.connect("one", "192.0.2.1");
