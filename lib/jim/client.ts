@@ -12,7 +12,7 @@ import { A, type Dialect, type JsonObject } from "./dialects.ts";
 import { type Answer, type Event, EVERYONE, LIMITS, type Message, type Request } from "./messages.ts";
 import { Inbox } from "./inbox.ts";
 import { isRoom } from "./names.ts";
-import { TokenBucket } from "./rate_limit.ts";
+import { costOf, TokenBucket } from "./rate_limit.ts";
 import { ClientWire } from "./wire.ts";
 
 /** How long an answer may take, in ms. */
@@ -33,7 +33,10 @@ const MEMORY = 10_000;
 const MAX_GARBAGE = 100;
 /** What servers of dialect B+ say unasked. */
 const LISTS_CHANGED = 205;
-/** Less than servers allow. */
+/** How long until a server that would not tell now what was missed is asked again, in ms, and how often. */
+const ASK_AGAIN_MS = 1000;
+const MAX_REFUSALS = 10;
+/** Less than servers allow, by what they count for each request. */
 const PACE = { perSecond: 40, burst: 150 };
 
 /** What a client wants done. */
@@ -145,6 +148,10 @@ export class JimClient {
   readonly #inbox: Inbox;
   /** A message that was sent over a connection that was lost before its answer came. */
   #doubtful: (Errand & { readonly request: Request & { action: "msg" } }) | undefined;
+  /** The question for what was missed that is to be asked again, and when. */
+  #askAgain: { readonly after: number; readonly at: number } | undefined;
+  /** How often in a row it was refused. */
+  #refusals = 0;
   /** The rooms that were joined here. */
   readonly #joined = new Set<string>();
   /** All rooms and names that have been met. */
@@ -304,6 +311,8 @@ export class JimClient {
     const lost = this.#outstanding;
     this.#outstanding = undefined;
     this.#urgent.length = 0;
+    this.#askAgain = undefined;
+    this.#refusals = 0;
     this.#enter("offline");
     if (lost !== undefined && lost.purpose === undefined) this.#salvage(lost.request);
     if (this.#quitting && this.#known && !this.busy) this.#end();
@@ -340,6 +349,10 @@ export class JimClient {
     if (this.#state === "leaving" && now - this.#stateSince >= GOODBYE_MS) return this.#end();
     if (waiting !== undefined && now - Math.max(waiting.sentAt, this.#heardAt) >= this.#patience(waiting)) {
       this.#giveUp(waiting);
+    }
+    if (this.#askAgain !== undefined && this.#state === "online" && now >= this.#askAgain.at) {
+      this.#askMissed(this.#askAgain.after);
+      this.#askAgain = undefined;
     }
     const quiet = this.#state === "online" && this.#outstanding === undefined && this.#urgent.length === 0;
     if (quiet && this.#keepsHistory && now - this.#heardAt >= QUIET_MS) this.#answerProbe();
@@ -385,8 +398,9 @@ export class JimClient {
     if (this.#over || this.#state === "offline" || this.#outstanding !== undefined) return;
     if (this.#quitting && this.#state === "online" && !this.busy) this.#urgent.push(goodbye);
     const errands = this.#urgent.length > 0 || this.#state !== "online" ? this.#urgent : this.#wanted;
-    if (errands.length === 0 || !this.#bucket.take(this.#now())) return;
-    const errand = errands.shift()!;
+    const [errand] = errands;
+    if (errand === undefined || !this.#bucket.take(this.#now(), costOf(errand.request.action))) return;
+    errands.shift();
     this.#outstanding = { ...errand, sentAt: this.#now(), missing: 0 };
     this.#send(errand.request);
     if (errand.purpose === "goodbye") this.#enter("leaving");
@@ -479,8 +493,9 @@ export class JimClient {
   }
 
   /** The answer to something that the user does not know of. */
-  #hearOwn({ purpose }: Errand, { code }: Answer): void {
-    if (purpose === "catch up") this.#caughtUp({ complete: code < 300 });
+  #hearOwn({ request, purpose }: Errand, { code }: Answer): void {
+    if (purpose === "catch up" && code >= 300) this.#notTold(request);
+    else if (purpose === "catch up") this.#caughtUp({ complete: true });
     else if (purpose === "newest id" && code < 300) this.#inbox.beginEmpty();
     else if (purpose === "newest id") this.#keepsHistory = false;
   }
@@ -537,6 +552,7 @@ export class JimClient {
       this.#inbox.begin(newest);
     } else if (purpose === "catch up") {
       this.#hold(messages);
+      this.#refusals = 0;
       const last = messages.length < request.limit || newest <= (request.after ?? 0);
       if (last) this.#caughtUp({ complete: true });
       else this.#askMissed(newest);
@@ -603,6 +619,13 @@ export class JimClient {
 
   #askMissed(after: number): void {
     this.#do({ action: "history", after, limit: LIMITS.history }, "catch up");
+  }
+
+  /** The server has no time for what was missed, or cannot find it now. */
+  #notTold(request: Request): void {
+    const { after = 0 } = request as Request & { action: "history" };
+    if (++this.#refusals > MAX_REFUSALS) this.#caughtUp({ complete: false });
+    else this.#askAgain = { after, at: this.#now() + ASK_AGAIN_MS };
   }
 
   #hold(messages: readonly Message[]): void {

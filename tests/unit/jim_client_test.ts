@@ -439,6 +439,15 @@ Deno.test("JimClient: sends no faster than servers allow", () => {
   assertEquals([sent, stage.client.busy], [400, false]);
 });
 
+Deno.test("JimClient: sends what costs more less often", () => {
+  const stage = new Stage().logIn();
+  let sent = 0;
+  for (let i = 0; i < 30; i++) sent += stage.type("/who").length + stage.hear(NO_HISTORY).length;
+  assert(sent >= 10 && sent <= 20, `${sent}`); // 200 tokens, 10 each
+  for (let i = 0; i < 100; i++) if (stage.wait(25).length > 0) sent += 1 + stage.hear(NO_HISTORY).length;
+  assert(sent >= 20 && sent <= 32, `${sent}`); // 50 a second
+});
+
 Deno.test("JimClient: says goodbye when all is answered, and does not wait for ever", () => {
   const stage = new Stage({ to: "alice" }).logIn();
   stage.type("one");
@@ -750,6 +759,28 @@ Deno.test("JimClient: a history that never gets further is given up", () => {
   assertEquals(stage.hear({ response: 202, quantity: 100 }, ...page).map(({ after }) => after), [100]);
   assertEquals(stage.hear({ response: 202, quantity: 100 }, ...page), []);
   assertEquals(stage.shown.length, 100);
+});
+
+Deno.test("JimClient: a server that will not tell now what was missed is asked again; what comes meanwhile waits", () => {
+  const stage = new Stage({ to: "alice" }).logIn();
+  stage.type("in doubt");
+  assertEquals(returnAndAsk(stage), 0);
+  const page = Array.from({ length: 100 }, (_, i) => stage.message(i + 1, `${i + 1}`));
+  assertEquals(stage.hear({ response: 202, quantity: 100 }, ...page).map(({ after }) => after), [100]);
+  const tooFast = { response: 400, error: "too fast" };
+  assertEquals(stage.hear(tooFast, stage.message(102, "live")), []);
+  assertEquals(stage.wait(999), []);
+  assertEquals(stage.wait(1).map(({ after }) => after), [100]);
+  assertEquals(stage.shown, []);
+  assertEquals(actions(stage.hear({ response: 202, quantity: 1 }, stage.message(101, "101"))), ["msg"]);
+  assertEquals(stage.shown.slice(-3), ["alice: 100", "alice: 101", "alice: live"]);
+
+  const never = new Stage({ to: "alice" }).logIn();
+  never.type("in doubt");
+  returnAndAsk(never);
+  let asked = 1;
+  for (never.hear(tooFast); never.wait(1000).length > 0; never.hear(tooFast)) asked++;
+  assertEquals([asked, never.told.at(-1)], [11, "not known whether it reached alice: in doubt"]);
 });
 
 Deno.test("JimClient: a server that counts anew is heard all the same", () => {
