@@ -396,7 +396,7 @@ export class JimClient {
   /** Sends the next request, if none is under way. */
   #pump(): void {
     if (this.#over || this.#state === "offline" || this.#outstanding !== undefined) return;
-    if (this.#quitting && this.#state === "online" && !this.busy) this.#urgent.push(goodbye);
+    if (this.#quitting && this.#state === "online" && !this.busy) this.#doOnce(goodbye);
     const errands = this.#urgent.length > 0 || this.#state !== "online" ? this.#urgent : this.#wanted;
     const [errand] = errands;
     if (errand === undefined || !this.#bucket.take(this.#now(), costOf(errand.request.action))) return;
@@ -469,6 +469,11 @@ export class JimClient {
 
   #do(request: Request, purpose: Purpose): void {
     this.#urgent.push({ request, purpose });
+  }
+
+  /** The same, unless it is to be done already. */
+  #doOnce(errand: Errand): void {
+    if (!this.#urgent.some(({ purpose }) => purpose === errand.purpose)) this.#urgent.push(errand);
   }
 
   // --- Answers ---------------------------------------------------------------------------------------------------------
@@ -587,7 +592,7 @@ export class JimClient {
   }
 
   #answerProbe(): void {
-    if (this.#state === "online") this.#do(this.#presence(), "alive");
+    if (this.#state === "online") this.#doOnce({ request: this.#presence(), purpose: "alive" });
   }
 
   #hearGarbage(text: string): void {

@@ -527,6 +527,26 @@ Deno.test("JimClient: messages, rooms, contacts that come and go; probes are ans
   assertEquals([...stage.client.vocabulary.rooms], ["#tea"]);
 });
 
+Deno.test("JimClient: however often it is probed or told to quit while it must not send, it does each once", () => {
+  const stage = new Stage().logIn();
+  while (stage.type("/status here").length > 0) stage.hear({ response: 200 }); // until it would be too fast
+  assertEquals(stage.hear(...Array<JsonObject>(50).fill({ action: "probe" })), []);
+  assertEquals(actions(stage.wait(25)), ["presence"]);
+  assertEquals(actions(stage.hear({ response: 200 })), []);
+  assertEquals(actions(stage.wait(25)), ["presence"]); // the status
+  stage.hear({ response: 200 });
+  assertEquals(actions(stage.wait(25)), []);
+  const leaving = new Stage().logIn();
+  while (leaving.type("/status here").length > 0) leaving.hear({ response: 200 });
+  leaving.wait(25);
+  leaving.hear({ response: 200 });
+  leaving.client.quit();
+  for (let i = 0; i < 3; i++) assertEquals(leaving.wait(1), []);
+  assertEquals(actions(leaving.wait(25)), ["quit"]);
+  assertEquals(leaving.hear({ response: 200 }), []);
+  assertEquals(leaving.wait(100), []);
+});
+
 Deno.test("JimClient: strangers' controls are shown and not obeyed; nor do their names get into what Tab offers", () => {
   const stage = new Stage().logIn();
   const evil = "\x1b[2J\x9b1m\u202e\r\n\x07";
