@@ -88,6 +88,8 @@ interface Outstanding extends Errand {
   items?: Event[];
   /** Items that are still to come. */
   missing: number;
+  /** Whether the server has more of them than it sends at once. */
+  more?: boolean | undefined;
 }
 
 type State = "offline" | "logging in" | "online" | "leaving";
@@ -489,6 +491,7 @@ export class JimClient {
     asked.missing = announced(asked.request, answer);
     if (asked.missing > 0 && answer.code < 300) {
       asked.items = [];
+      asked.more = answer.more;
       return;
     }
     this.#outstanding = undefined;
@@ -546,7 +549,7 @@ export class JimClient {
   }
 
   /** All items of a list have come, or no more will. */
-  #finish({ request, purpose, items = [] }: Outstanding): void {
+  #finish({ request, purpose, items = [], more = false }: Outstanding): void {
     this.#outstanding = undefined;
     if (request.action !== "history") {
       return this.#showNames(request, items.flatMap((item) => "name" in item ? [item.name] : []));
@@ -558,7 +561,7 @@ export class JimClient {
     } else if (purpose === "catch up") {
       this.#hold(messages);
       this.#refusals = 0;
-      const last = messages.length < request.limit || newest <= (request.after ?? 0);
+      const last = (messages.length < request.limit && !more) || newest <= (request.after ?? 0);
       if (last) this.#caughtUp({ complete: true });
       else this.#askMissed(newest);
     } else {

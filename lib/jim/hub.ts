@@ -3,6 +3,7 @@
  * to say it emits as {@linkcode Effect}s; what it remembers is kept by a {@linkcode Store}.
  * @module
  */
+import { encodeText } from "../bytes.ts";
 import { formatDuration } from "../units.ts";
 import {
   type Action,
@@ -26,6 +27,8 @@ export const MAX_CONTACTS = 1000;
 export const MAX_USERS_LISTED = 1000;
 /** How many messages that waited are sent before the receiver has taken them. */
 const WAITING_PAGE = 50;
+/** Bytes of messages that are sent at once: half of what may wait for a slow reader, so that nobody gets too much by asking. */
+const MAX_PAGE = 128 * 1024;
 /** Refused requests until a connection is closed: those above the rate limit count, and get fewer with time. */
 const PATIENCE: RateLimit = { perSecond: 10, burst: 400 };
 
@@ -397,7 +400,7 @@ export class Hub<Peer> {
 
   /** Sends the first messages that wait; false if there are none, or nobody to take them. */
   async #sendWaiting({ name, session }: OnlineUser<Peer>): Promise<boolean> {
-    const page = await this.#store.waiting(name, WAITING_PAGE);
+    const page = firstThatFit(await this.#store.waiting(name, WAITING_PAGE));
     if (page.length === 0 || session.gone) return false;
     for (const message of page) this.#deliver([session.peer], message);
     await this.#options.flushed(session.peer);
@@ -472,14 +475,15 @@ export class Hub<Peer> {
 
   async #history(user: OnlineUser<Peer>, { with: other, after, limit }: Request & { action: "history" }) {
     if (other !== undefined && isRoom(other) && other !== EVERYONE) this.#roomOf(user, other);
-    const messages = await this.#store.history({
+    const found = await this.#store.history({
       reader: user.name,
       rooms: Array.from(user.rooms, ({ name }) => name),
       limit: Math.min(limit, LIMITS.history),
       ...(other === undefined ? {} : { with: other }),
       ...(after === undefined ? {} : { after }),
     });
-    return answerTo("history", 202, { messages });
+    const messages = after === undefined ? firstThatFit(found.reverse()).reverse() : firstThatFit(found);
+    return answerTo("history", 202, { messages, ...(messages.length < found.length ? { more: true } : {}) });
   }
 
   // --- Rooms and contacts ----------------------------------------------------------------------------------------------
@@ -556,4 +560,10 @@ export class Hub<Peer> {
   #event(to: readonly Peer[], event: Event): void {
     if (to.length > 0) this.#options.emit({ type: "event", to, event });
   }
+}
+
+/** The first messages of a list that are not too much to be sent at once; one, whatever its size. */
+function firstThatFit(messages: readonly StoredMessage[]): StoredMessage[] {
+  let left = MAX_PAGE;
+  return messages.filter((message, i) => (left -= encodeText(JSON.stringify(message)).length) >= 0 || i === 0);
 }

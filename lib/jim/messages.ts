@@ -135,6 +135,8 @@ export interface Answer {
   readonly names?: readonly string[];
   /** Messages asked for by `history`, the oldest first; a client gets them as events. */
   readonly messages?: readonly Message[];
+  /** There are more messages in what was asked for, but they are too long to be sent at once. */
+  readonly more?: boolean;
   /** How many events follow as the items of a list; only in what a client has parsed. */
   readonly quantity?: number;
 }

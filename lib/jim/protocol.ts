@@ -284,6 +284,7 @@ export function formAnswer(
   }
   if (messages !== undefined) items.push(...messages);
   if (items.length > 0 || (names ?? messages) !== undefined && !isList) object.quantity = items.length;
+  if (answer.more === true) object.more = true;
   return [
     dialect.upperCase ? capitalise(object) : object,
     ...items.map((item) => formEvent(item, { dialect })).filter((item) => item !== undefined),
@@ -368,6 +369,7 @@ export function parseAnswer(object: JsonObject): Answer | undefined {
     ...optional("id", isCount(said.id) ? said.id : undefined),
     ...optional("time", readTime(said)),
     ...optional("quantity", isCount(said.quantity) ? said.quantity : undefined),
+    ...optional("more", said.more === true ? true : undefined),
     ...optional("names", names?.filter((name) => typeof name === "string")),
   };
 }

@@ -85,6 +85,27 @@ Deno.test("jim: a reader that stops in a busy room is told and disconnected; the
   assertEquals((await again.next())!.message, "welcome back");
 });
 
+Deno.test("jim: who asks for the longest messages that there are gets them, and is no slow reader", async () => {
+  await using server = await startServer(SERVER, [...IN_MEMORY, ...UNLIMITED]);
+  using talker = await JimPeer.logIn(server, "talker");
+  using reader = await JimPeer.logIn(server, "reader");
+  for (const peer of [talker, reader]) assert(await peer.code({ action: "join", room: ROOM }) < 300);
+  const longest = { action: "msg", to: ROOM, message: "\x01".repeat(500), more: "字".repeat(490) };
+  for (let i = 0; i < 100; i++) {
+    assertEquals(await talker.code(longest), 200);
+    assertEquals((await reader.next())!.message, longest.message);
+  }
+  let got = 0;
+  for (let after = 0, more = true; more;) {
+    const answer = await reader.ask({ action: "history", after, limit: 100 });
+    assertEquals(answer.response, 202);
+    for (let i = 0; i < answer.quantity; i++) after = (await reader.next())!.id;
+    got += answer.quantity;
+    more = answer.more === true;
+  }
+  assertEquals(got, 100);
+});
+
 // --- kill -9 -----------------------------------------------------------------------------------------------------------
 
 /** What a sender was told: ids by text. */

@@ -781,6 +781,15 @@ Deno.test("JimClient: a history that never gets further is given up", () => {
   assertEquals(stage.shown.length, 100);
 });
 
+Deno.test("JimClient: what was missed and is too long to be told at once is asked for until there is no more", () => {
+  const stage = new Stage().logIn();
+  assertEquals(returnAndAsk(stage), 0);
+  const page = [stage.message(1, "one"), stage.message(2, "two")];
+  assertEquals(stage.hear({ response: 202, quantity: 2, more: true }, ...page).map(({ after }) => after), [2]);
+  assertEquals(stage.hear({ response: 202, quantity: 1 }, stage.message(3, "three")), []);
+  assertEquals(stage.shown, ["alice: one", "alice: two", "alice: three"]);
+});
+
 Deno.test("JimClient: a server that will not tell now what was missed is asked again; what comes meanwhile waits", () => {
   const stage = new Stage({ to: "alice" }).logIn();
   stage.type("in doubt");

@@ -519,6 +519,38 @@ Deno.test("Hub: history is what concerns the reader: own talks, own rooms, #all;
 
 // --- Contacts and presence ---------------------------------------------------------------------------------------------
 
+Deno.test("Hub: messages that are together too long are given by parts: the first, or the last, and whether there are more", async () => {
+  const world = await World.open();
+  await world.logIn("ann");
+  await world.store.addGuest("bob");
+  const text = "\x01".repeat(500); // 3000 bytes of JSON
+  for (let i = 1; i <= 100; i++) {
+    await world.store.addMessage({ time: i, from: "ann", to: "bob", text, extra: { i } }, "bob");
+  }
+  const last = await world.ask("ann", { action: "history", limit: 100 });
+  const count = last.messages!.length;
+  assert(count > 30 && count < 50, `${count}`);
+  assertEquals([last.more, last.messages!.at(-1)!.id], [true, 100]);
+  const ids: number[] = [];
+  for (let more = true; more;) {
+    const page = await world.ask("ann", { action: "history", limit: 100, after: ids.at(-1) ?? 0 });
+    more = page.more ?? false;
+    ids.push(...page.messages!.map(({ id }) => id!));
+  }
+  assertEquals(ids, Array.from({ length: 100 }, (_, i) => i + 1));
+  const flushed: (() => void)[] = [];
+  await world.restart({ flushed: () => new Promise((resolve) => flushed.push(resolve)) });
+  world.hub.connect("bob", "192.0.2.1");
+  await world.hub.request("bob", presence("bob"));
+  let delivered = 0;
+  for (let at = 0; delivered < 100; at++) {
+    const page = (await world.effects()).filter(({ type }) => type === "event").length;
+    assert(page > 10 && page < 50, `${page}`);
+    delivered += page;
+    flushed[at]!();
+  }
+});
+
 Deno.test("Hub: contacts are added, listed in order, removed, and kept", async () => {
   const world = await World.open();
   await world.logIn("ann", "bob", "carol");
