@@ -55,8 +55,10 @@ export interface Passwords {
 export interface HubOptions<Peer> {
   readonly store: Store;
   readonly passwords: Passwords;
-  /** The time, in ms since 1970. */
+  /** The time, in ms since 1970: what is said carries it. */
   readonly now: () => number;
+  /** The time, in ms on a clock that nobody sets: who is silent, asks too fast or guesses is told by it. */
+  readonly clock: () => number;
   readonly emit: (effect: Effect<Peer>) => void;
   /** Resolves when the peer has taken all that was said to it, or is gone. */
   readonly flushed: (peer: Peer) => Promise<void>;
@@ -84,8 +86,8 @@ interface Session<Peer> {
   patience: TokenBucket | undefined;
   /** When the peer was last heard, in ms. */
   heardAt: number;
-  /** Whether it has been probed since. */
-  probed: boolean;
+  /** When it has been probed since, in ms. */
+  probedAt: number | undefined;
   /** Undefined: not logged in. */
   user: OnlineUser<Peer> | undefined;
   gone: boolean;
@@ -127,7 +129,7 @@ export class Hub<Peer> {
   private constructor(options: HubOptions<Peer>, rooms: Map<string, Set<string>>) {
     this.#options = options;
     this.#store = options.store;
-    this.#guesses = new GuessLimit(options.now);
+    this.#guesses = new GuessLimit(options.clock);
     this.#rate = options.rate ?? { perSecond: 50, burst: 200 };
     this.#rooms = new Rooms(rooms);
   }
@@ -146,14 +148,14 @@ export class Hub<Peer> {
 
   /** A peer has connected from an address without port. */
   connect(peer: Peer, address: string): void {
-    const now = this.#options.now();
+    const now = this.#options.clock();
     this.#sessions.set(peer, {
       peer,
       address,
       bucket: new TokenBucket(this.#rate, now),
       patience: undefined,
       heardAt: now,
-      probed: false,
+      probedAt: undefined,
       user: undefined,
       gone: false,
     });
@@ -178,24 +180,24 @@ export class Hub<Peer> {
   heard(peer: Peer): void {
     const session = this.#sessions.get(peer);
     if (session === undefined) return;
-    session.heardAt = this.#options.now();
-    session.probed = false;
+    session.heardAt = this.#options.clock();
+    session.probedAt = undefined;
   }
 
   /** Probes who has been silent for too long, and closes who has not answered. To be called once a second or so. */
   tick(): void {
-    const { idleTimeout = 0, now, probes } = this.#options;
+    const { idleTimeout = 0, now, clock, probes } = this.#options;
     if (idleTimeout === 0) return;
-    const time = now();
+    const time = clock();
     for (const session of [...this.#sessions.values()]) {
-      const idle = time - session.heardAt;
-      if (idle < idleTimeout) continue;
+      if (time - session.heardAt < idleTimeout) continue;
       if (session.user === undefined) {
         this.#close(session, `not logged in within ${formatDuration(idleTimeout)}`, 401);
-      } else if (!session.probed) {
-        session.probed = probes(session.peer);
-        if (session.probed) this.#event([session.peer], { type: "probe", time: time / 1000 });
-      } else if (idle >= 1.5 * idleTimeout) {
+      } else if (session.probedAt === undefined) {
+        if (!probes(session.peer)) continue;
+        session.probedAt = time;
+        this.#event([session.peer], { type: "probe", time: now() / 1000 });
+      } else if (time - session.probedAt >= idleTimeout / 2) {
         this.#close(session, `no answer to a probe within ${formatDuration(idleTimeout / 2)}`, 400);
       }
     }
@@ -237,12 +239,12 @@ export class Hub<Peer> {
 
   /** Whether the peer asks slowly enough. If not, it is told so; and closed, if it does not slow down. */
   #admit(session: Session<Peer>, action?: Action): boolean {
-    const { now } = this.#options;
     const { perSecond, burst } = this.#rate;
-    if (session.bucket.take(now(), Math.min(costOf(action), burst))) return true;
+    const time = this.#options.clock();
+    if (session.bucket.take(time, Math.min(costOf(action), burst))) return true;
     const text = `too fast: ${perSecond} requests a second are allowed, ${burst} at once`;
-    session.patience ??= new TokenBucket(PATIENCE, now());
-    if (session.patience.take(now())) this.#answer(session.peer, answerTo(action, 400, { text }));
+    session.patience ??= new TokenBucket(PATIENCE, time);
+    if (session.patience.take(time)) this.#answer(session.peer, answerTo(action, 400, { text }));
     else this.#close(session, text, 400);
     return false;
   }

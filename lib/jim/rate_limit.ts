@@ -94,7 +94,7 @@ export class GuessLimit {
   readonly #failures = new Map<string, Failures>();
   readonly #guessing = new Map<string, Promise<unknown>>();
 
-  /** `now` gives the time in ms. */
+  /** `now` gives the time in ms, on a clock that nobody sets. */
   constructor(now: () => number) {
     this.#now = now;
   }

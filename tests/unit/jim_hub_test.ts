@@ -18,6 +18,8 @@ class PlainPasswords {
 /** A hub whose peers are words, with a clock that stands still and everything it has said. */
 class World {
   now = 1_763_712_000_000;
+  /** How far somebody has set the clock of the day, in ms. */
+  set = 0;
   store = new MemoryStore();
   passwords = new PlainPasswords();
   trouble: StoreError[] = [];
@@ -34,7 +36,8 @@ class World {
     this.#hub = await Hub.open<string>({
       store: this.store,
       passwords: this.passwords,
-      now: () => this.now,
+      now: () => this.now + this.set,
+      clock: () => this.now,
       emit: (effect) => this.#effects.push(effect),
       flushed: () => Promise.resolve(),
       probes: () => true,
@@ -646,6 +649,36 @@ Deno.test("Hub: who does not understand a probe is not closed for its silence; w
     world.hub.tick();
   }
   assertEquals(await world.said(), ["silent closed: 401 not logged in within 1 min"]);
+});
+
+Deno.test("Hub: who sets the clock of the day closes nobody, and lets nobody wait longer", async () => {
+  const world = await World.open({ idleTimeout: 60_000 });
+  await world.store.addAccount("ann", "kept sesame");
+  await world.logIn("bob");
+  world.hub.connect("ann", "192.0.2.1");
+  const guess = (password: string) => world.code("ann", { action: "authenticate", name: "ann", password });
+  for (let i = 0; i < 5; i++) assertEquals(await guess("wrong"), 402);
+  world.set = -3_600_000;
+  world.now += 1000;
+  assertEquals(await guess("sesame"), 200);
+  await world.said();
+  world.set = 3_600_000;
+  world.hub.tick();
+  assertEquals(await world.said(), []);
+  assertEquals((await world.ask("bob", msg("ann", "hi"))).time, (world.now + world.set) / 1000);
+});
+
+Deno.test("Hub: after a standstill who is probed has the same time to answer as ever", async () => {
+  const world = await World.open({ idleTimeout: 60_000 });
+  await world.logIn("ann");
+  world.now += 1_000_000;
+  world.hub.tick();
+  world.now += 29_000;
+  world.hub.tick();
+  assertEquals(await world.said(), ["ann < probe"]);
+  world.now += 1000;
+  world.hub.tick();
+  assertEquals(await world.said(), ["ann closed: 400 no answer to a probe within 30 s"]);
 });
 
 // --- Limits and failures -----------------------------------------------------------------------------------------------

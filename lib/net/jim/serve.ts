@@ -79,6 +79,7 @@ export class JimServer implements Disposable {
     const hub = await Hub.open<Peer>({
       ...options,
       now: Date.now,
+      clock: () => performance.now(),
       emit: (effect) => server.#perform(effect),
       flushed: (peer) => peer.outbox.flushed(),
       probes: (peer) => peer.wire.probes,
@@ -120,7 +121,7 @@ export class JimServer implements Disposable {
       if (said.type === "request") await this.#hub.request(peer, said.request);
       else this.#hub.refuse(peer, said.answer, said.close);
     }
-    peer.objectSince = wire.unfinished ? peer.objectSince ?? Date.now() : undefined;
+    peer.objectSince = wire.unfinished ? peer.objectSince ?? performance.now() : undefined;
   }
 
   #perform(effect: Effect<Peer>): void {
@@ -169,7 +170,7 @@ export class JimServer implements Disposable {
 
   #tick(): void {
     this.#hub.tick();
-    const latest = Date.now() - OBJECT_TIMEOUT_MS;
+    const latest = performance.now() - OBJECT_TIMEOUT_MS;
     for (const peer of this.#peers) {
       if (peer.objectSince === undefined || peer.objectSince > latest) continue;
       peer.objectSince = undefined;
