@@ -113,6 +113,10 @@ class Refusal extends Error {
   }
 }
 
+function taken(): Refusal {
+  return new Refusal(409, "this name is taken");
+}
+
 /** The server's memory of who is here, and its rules. */
 export class Hub<Peer> {
   /** Messages that were accepted, and deliveries of them. */
@@ -125,6 +129,8 @@ export class Hub<Peer> {
   readonly #rooms: Rooms<OnlineUser<Peer>>;
   readonly #watchers = new Watchers<OnlineUser<Peer>>();
   readonly #guesses: GuessLimit;
+  /** Names that are becoming accounts. */
+  readonly #registering = new Set<string>();
 
   private constructor(options: HubOptions<Peer>, rooms: Map<string, Set<string>>) {
     this.#options = options;
@@ -346,6 +352,7 @@ export class Hub<Peer> {
 
   #assertFree(name: string): void {
     if (this.#online.has(name)) throw new Refusal(409);
+    if (this.#registering.has(name)) throw taken();
   }
 
   async #register(
@@ -355,11 +362,16 @@ export class Hub<Peer> {
     if (this.#options.closed) throw new Refusal(403, "nobody can register here: ask who runs the server");
     const owner = this.#online.get(name);
     if (owner !== undefined && owner.session !== session) throw new Refusal(409);
-    const taken = new Refusal(409, "this name is taken");
-    if ((await this.#store.user(name))?.password !== undefined) throw taken;
-    const kept = await this.#options.passwords.hash(password);
-    if (!await this.#store.addAccount(name, kept)) throw taken;
-    return answerTo("register", 201);
+    if (this.#registering.has(name)) throw taken();
+    this.#registering.add(name); // nobody logs in under it as a guest meanwhile
+    try {
+      if ((await this.#store.user(name))?.password !== undefined) throw taken();
+      const kept = await this.#options.passwords.hash(password);
+      if (!await this.#store.addAccount(name, kept)) throw taken();
+      return answerTo("register", 201);
+    } finally {
+      this.#registering.delete(name);
+    }
   }
 
   /** Logs in, answers, and sends what has waited. */

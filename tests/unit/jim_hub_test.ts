@@ -213,6 +213,21 @@ Deno.test("Hub: who is online as a guest can make its name an account; nobody el
   assertEquals(await world.code("two", presence("ann")), 401);
 });
 
+Deno.test("Hub: nobody logs in as a guest under a name that is becoming an account", async () => {
+  const world = await World.open();
+  const hashed = Promise.withResolvers<string>();
+  world.passwords.hash = () => hashed.promise;
+  for (const peer of ["one", "two"]) world.hub.connect(peer, "192.0.2.1");
+  const registered = world.code("one", { action: "register", name: "ann", password: "sesame" });
+  await settle();
+  assertEquals(await world.code("two", presence("ann")), 409);
+  assertEquals(await world.code("two", { action: "register", name: "ann", password: "mine" }), 409);
+  hashed.resolve("kept sesame");
+  assertEquals(await registered, 201);
+  assertEquals(await world.code("two", presence("ann")), 401);
+  assertEquals(await world.code("one", { action: "authenticate", name: "ann", password: "sesame" }), 200);
+});
+
 Deno.test("Hub: --closed refuses register with 403; --accounts-only refuses guests with 401", async () => {
   const closed = await World.open({ closed: true });
   closed.hub.connect("one", "192.0.2.1");
