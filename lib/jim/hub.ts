@@ -366,7 +366,7 @@ export class Hub<Peer> {
     this.#registering.add(name); // nobody logs in under it as a guest meanwhile
     try {
       if ((await this.#store.user(name))?.password !== undefined) throw taken();
-      const kept = await this.#options.passwords.hash(password);
+      const kept = await this.#guesses.inTurn(session.address, () => this.#options.passwords.hash(password));
       if (!await this.#store.addAccount(name, kept)) throw taken();
       return answerTo("register", 201);
     } finally {

@@ -92,7 +92,7 @@ export type Guess = { readonly right: boolean; readonly wait?: never } | {
 export class GuessLimit {
   readonly #now: () => number;
   readonly #failures = new Map<string, Failures>();
-  readonly #guessing = new Map<string, Promise<unknown>>();
+  readonly #atWork = new Map<string, Promise<unknown>>();
 
   /** `now` gives the time in ms, on a clock that nobody sets. */
   constructor(now: () => number) {
@@ -100,16 +100,21 @@ export class GuessLimit {
   }
 
   /** Lets an address guess, if it need not wait: `isRight` looks at the guess. */
-  async guess(address: string, isRight: () => Promise<boolean>): Promise<Guess> {
+  guess(address: string, isRight: () => Promise<boolean>): Promise<Guess> {
+    return this.inTurn(address, () => this.#look(network(address), isRight));
+  }
+
+  /** Does what takes long for an address after all else that it wants done: others need not wait for all of it. */
+  async inTurn<T>(address: string, work: () => Promise<T>): Promise<T> {
     const key = network(address);
-    const earlier = this.#guessing.get(key) ?? Promise.resolve();
-    const guess = earlier.then(() => this.#look(key, isRight));
-    const ended = guess.catch(() => {});
-    this.#guessing.set(key, ended);
+    const earlier = this.#atWork.get(key) ?? Promise.resolve();
+    const result = earlier.then(work);
+    const ended = result.catch(() => {});
+    this.#atWork.set(key, ended);
     try {
-      return await guess;
+      return await result;
     } finally {
-      if (this.#guessing.get(key) === ended) this.#guessing.delete(key);
+      if (this.#atWork.get(key) === ended) this.#atWork.delete(key);
     }
   }
 

@@ -296,6 +296,27 @@ Deno.test("Hub: guesses of one address on many connections are looked at one by 
   assertEquals((await world.said()).filter((line) => line.includes(" < 402 ")).length, 5);
 });
 
+Deno.test("Hub: one address has one password computed at a time, guessed or new: others need not wait for all of them", async () => {
+  const world = await World.open();
+  const computing: string[] = [];
+  const compute = (password: string) => {
+    computing.push(password);
+    return new Promise<never>(() => {});
+  };
+  world.passwords.hash = compute;
+  world.passwords.verify = compute;
+  const ask = (peer: string, address: string, action: "register" | "authenticate") => {
+    world.hub.connect(peer, address);
+    world.hub.request(peer, { action, name: peer, password: peer });
+  };
+  ask("a1", "192.0.2.1", "register");
+  ask("a2", "192.0.2.1", "register");
+  ask("a3", "192.0.2.1", "authenticate");
+  ask("b1", "192.0.2.2", "authenticate");
+  await settle();
+  assertEquals(computing.map((password) => password[0]).toSorted(), ["a", "b"]);
+});
+
 // --- Messages ----------------------------------------------------------------------------------------------------------
 
 Deno.test("Hub: a message to a user online is delivered with id and time, and answered with 200 and both", async () => {
