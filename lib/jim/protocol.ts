@@ -234,11 +234,11 @@ const KNOWN_KEYS: ReadonlySet<string> = new Set([
   ...["action", "time", "id", "type", "error", "alert", "quantity", "online", "bin", "data_list", "__proto__"],
 ]);
 
-/** What else a message holds. */
+/** What else a message holds. In capitals, as dialect E has them, more keys are known: `reſponse`, `meßage`. */
 function readExtra(object: JsonObject): Extra | undefined {
   let extra: Record<string, unknown> | undefined;
   for (const key in object) {
-    if (!KNOWN_KEYS.has(key) && !KNOWN_KEYS.has(key.toLowerCase())) (extra ??= {})[key] = object[key];
+    if (!KNOWN_KEYS.has(key) && !KNOWN_KEYS.has(key.toUpperCase().toLowerCase())) (extra ??= {})[key] = object[key];
   }
   if (extra === undefined) return undefined;
   const { length } = JSON.stringify(extra);

@@ -345,6 +345,7 @@ Deno.test("parseRequest() keeps no field that another dialect would believe", ()
       timestamp: 1,
       ["__proto__"]: 1,
     },
+    ...{ "re\u017fponse": 200, "me\u00dfage": "x", "act\u0131on": "probe" }, // in capitals: RESPONSE, MESSAGE, ACTION
   };
   assertEquals(requestOf({ ...MESSAGE, ...lies }), { action: "msg", to: "bob", text: "hi" });
 });
