@@ -435,6 +435,8 @@ export class JimClient {
 
   #hearLogin({ action }: Request, { code, text }: Answer): void {
     if (code < 300) {
+      const untold = action === "authenticate" && this.#known && this.#status !== undefined;
+      if (untold) this.#doOnce({ request: this.#presence(), purpose: "alive" });
       if (action !== "register") return this.#loggedIn();
       this.#registering = false;
       this.#tell(`${this.#options.name} now has an account`);

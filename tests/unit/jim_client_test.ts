@@ -214,6 +214,19 @@ Deno.test("JimClient: 401 is answered with the password; asked for, if there is 
   assertEquals(asked.sent(), [authenticate]);
 });
 
+Deno.test("JimClient: the status of an account is told again on each connection", () => {
+  const stage = new Stage({ password: "sesame" }).logIn();
+  stage.type("/status at lunch");
+  stage.hear({ response: 200 });
+  stage.client.disconnected();
+  stage.client.connected();
+  stage.sent();
+  assertEquals(actions(stage.hear({ response: 401 })), ["authenticate"]);
+  const [presence] = stage.hear({ response: 200 });
+  assertEquals([presence?.action, presence?.user], ["presence", { account_name: "bob", status: "at lunch" }]);
+  assertEquals(actions(stage.hear({ response: 200 })), ["history"]);
+});
+
 Deno.test("JimClient: a password that is typed while the connection is lost is used on the next one", () => {
   const stage = new Stage();
   stage.client.connected();
