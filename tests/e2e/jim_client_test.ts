@@ -532,3 +532,25 @@ testWith(PYTHON, "jim client at a terminal: a password for -m is asked for there
     "online: bob",
   ], "as it was"]);
 });
+
+testWith(
+  PYTHON,
+  "jim client at a terminal: what happens does not tear the question for the password of -m",
+  async () => {
+    await using server = await serve("--idle-timeout", "1s");
+    const env = { NETLAB_JIM_PASSWORD: "correct horse" };
+    assertEquals((await ask(server, "bob", ["--register"], { env })).code, 0);
+    await using bob = Screen.run("clients/jim", ...args(server, "bob", "-m", "/who"));
+    await bob.shows("password of bob:");
+    await bob.type("correct");
+    await bob.find(/^jim: connection lost: [^]*\npassword of bob:$/m);
+    await bob.type(" horse\r");
+    const { code, lines, terminal } = await bob.ended();
+    assertEquals([code, lines.slice(-3), terminal], [0, [
+      "password of bob:",
+      "jim: logged in as bob",
+      "online: bob",
+    ], "as it was"]);
+    assert(lines.every((line) => !line.includes("bob: jim:")), lines.join("\n"));
+  },
+);

@@ -21,6 +21,8 @@ import { Condition, delay, withDeadline } from "../timing.ts";
 
 /** How long to wait before connecting anew, in ms: at first, and at most after doubling. */
 const RETRY_MS = { first: 500, most: 8000 };
+/** To the first column, then erase from there to the end of the screen (ECMA-48 §8.3.39). */
+const CLEAR_BELOW = "\r\x1b[0J";
 /** How often the client is told that time passes, in ms. */
 const TICK_MS = 250;
 
@@ -60,6 +62,8 @@ class Conversation implements Disposable {
   #listening: Promise<string> | undefined;
   #retryMs = RETRY_MS.first;
   #toldMost = false;
+  /** What is being asked for where there is no line to type. */
+  #question: string | undefined;
 
   private constructor(
     options: ConversationOptions,
@@ -120,7 +124,7 @@ class Conversation implements Disposable {
       case "object":
         return json ? this.#print(printableJson(effect.object)) : undefined;
       case "tell":
-        return this.#terminal.above(() => notice(path, effect.line));
+        return this.#above(() => notice(path, effect.line));
       case "ask-password":
         return void this.#askPassword().catch((error) => this.#end(error));
       case "logged-in":
@@ -135,7 +139,18 @@ class Conversation implements Disposable {
   }
 
   #print(line: string): void {
-    this.#terminal.above(() => printReply(encodeText(line))).catch((error) => this.#end(error));
+    this.#above(() => printReply(encodeText(line))).catch((error) => this.#end(error));
+  }
+
+  /** Prints whole lines above the line that is being typed, or above the question that is being answered. */
+  #above<T>(print: () => T): T {
+    if (this.#question === undefined) return this.#terminal.above(print);
+    writeToTerminal(CLEAR_BELOW);
+    try {
+      return print();
+    } finally {
+      writeToTerminal(this.#question);
+    }
   }
 
   #send(bytes: Uint8Array): void {
@@ -147,10 +162,20 @@ class Conversation implements Disposable {
     const { name, messages } = this.#options;
     const question = `password of ${name}: `;
     const password = messages.length > 0 && Deno.stdin.isTerminal()
-      ? await readPassword(question)
+      ? await this.#typedPassword(question)
       : await this.#terminal.secret(question);
     this.#act(() => this.#client.password(password));
     this.#terminal.prompt(this.#client.prompt);
+  }
+
+  /** The password of a person whose messages are not typed, so that there is no line to type. */
+  async #typedPassword(question: string): Promise<string> {
+    if (Deno.stderr.isTerminal()) this.#question = question;
+    try {
+      return await readPassword(question);
+    } finally {
+      this.#question = undefined;
+    }
   }
 
   /** Takes what is typed at once, and each line of a pipe when all is done that the one before it wanted. */
@@ -191,7 +216,7 @@ class Conversation implements Disposable {
     if (this.#toldMost) return;
     this.#toldMost = this.#retryMs === RETRY_MS.most;
     const how = this.#toldMost ? `every ${formatDuration(this.#retryMs)}` : `in ${formatDuration(this.#retryMs)}`;
-    this.#terminal.above(() => notice(this.#options.path, printable(`${what}: trying again ${how}`)));
+    this.#above(() => notice(this.#options.path, printable(`${what}: trying again ${how}`)));
   }
 
   /** Hears the server until the connection is lost, and resolves to why. */
@@ -214,8 +239,13 @@ class Conversation implements Disposable {
 
   [Symbol.dispose](): void {
     this.#connection?.close();
+    if (this.#question !== undefined) writeToTerminal("\n");
     this.#terminal[Symbol.dispose]();
   }
+}
+
+function writeToTerminal(text: string): void {
+  Deno.stderr.writeSync(encodeText(text));
 }
 
 /** Whether the link was lost or could not be made, by no fault of either side. */
