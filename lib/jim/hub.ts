@@ -84,8 +84,10 @@ interface Session<Peer> {
   readonly bucket: TokenBucket;
   /** What is left of the hub's patience; made when it is first tried. */
   patience: TokenBucket | undefined;
-  /** When the peer was last heard, in ms. */
+  /** When the peer was last heard, or last got what it had asked for, in ms. */
   heardAt: number;
+  /** What it has asked for is being done: it is not the one that is silent. */
+  waits: boolean;
   /** When it has been probed since, in ms. */
   probedAt: number | undefined;
   /** Undefined: not logged in. */
@@ -161,6 +163,7 @@ export class Hub<Peer> {
       bucket: new TokenBucket(this.#rate, now),
       patience: undefined,
       heardAt: now,
+      waits: false,
       probedAt: undefined,
       user: undefined,
       gone: false,
@@ -196,7 +199,7 @@ export class Hub<Peer> {
     if (idleTimeout === 0) return;
     const time = clock();
     for (const session of [...this.#sessions.values()]) {
-      if (time - session.heardAt < idleTimeout) continue;
+      if (session.waits || time - session.heardAt < idleTimeout) continue;
       if (session.user === undefined) {
         this.#close(session, `not logged in within ${formatDuration(idleTimeout)}`, 401);
       } else if (session.probedAt === undefined) {
@@ -226,12 +229,15 @@ export class Hub<Peer> {
   async request(peer: Peer, request: Request): Promise<void> {
     const session = this.#sessions.get(peer);
     if (session === undefined || !this.#admit(session, request.action)) return;
+    session.waits = true;
     try {
       const answer = await this.#perform(session, request);
       if (answer !== undefined) this.#answer(peer, answer);
     } catch (error) {
       this.#answer(peer, this.#refusal(request.action, error));
     }
+    session.waits = false;
+    session.heardAt = this.#options.clock();
     if (request.action === "quit") this.#close(session, "said goodbye");
   }
 

@@ -704,6 +704,24 @@ Deno.test("Hub: who sets the clock of the day closes nobody, and lets nobody wai
   assertEquals((await world.ask("bob", msg("ann", "hi"))).time, (world.now + world.set) / 1000);
 });
 
+Deno.test("Hub: who waits for the server is not the silent one, however long a password takes", async () => {
+  const world = await World.open({ idleTimeout: 60_000 });
+  const verified = Promise.withResolvers<boolean>();
+  world.passwords.verify = () => verified.promise;
+  await world.store.addAccount("ann", "kept sesame");
+  world.hub.connect("ann", "192.0.2.1");
+  const answered = world.code("ann", { action: "authenticate", name: "ann", password: "sesame" });
+  world.now += 61_000;
+  world.hub.tick();
+  verified.resolve(false);
+  assertEquals(await answered, 402);
+  world.hub.tick();
+  assertEquals(await world.said(), []);
+  world.now += 60_000;
+  world.hub.tick();
+  assertEquals(await world.said(), ["ann closed: 401 not logged in within 1 min"]);
+});
+
 Deno.test("Hub: after a standstill who is probed has the same time to answer as ever", async () => {
   const world = await World.open({ idleTimeout: 60_000 });
   await world.logIn("ann");
