@@ -13,7 +13,7 @@ import { countCharacters, userNameFault } from "../lib/jim/names.ts";
 import { duration, flag, integer, oneOf, option, text } from "../lib/net/cli.ts";
 import { ScryptPasswords } from "../lib/net/jim/passwords.ts";
 import { JimServer } from "../lib/net/jim/serve.ts";
-import { SqliteStore } from "../lib/net/jim/sqlite_store.ts";
+import { MEMORY, SqliteStore } from "../lib/net/jim/sqlite_store.ts";
 import { AttemptError } from "../lib/net/failure.ts";
 import { optionalSecurity } from "../lib/net/optional_secure.ts";
 import { readPassword } from "../lib/net/password.ts";
@@ -64,6 +64,7 @@ export async function addUser(file: string, name: string): Promise<void> {
   if (countCharacters(password) > LIMITS.password) {
     throw new UsageError(`the password has more than ${LIMITS.password} characters`);
   }
+  if (file === MEMORY) throw new UsageError("the account would be kept nowhere", { hint: "name a file: --db FILE" });
   const kept = await new ScryptPasswords().hash(password);
   if (await store.addAccount(name, kept)) return;
   throw new AttemptError(`add ${name}`, new Error("there is an account of that name"));

@@ -108,6 +108,7 @@ Deno.test("jim add-user: wrong usage is one line, exit code 2", async () => {
     [["add-user", "#bob"], "x\n", 'the name "#bob" begins with #'],
     [["add-user", "bob"], "", "there is no password"],
     [["add-user", "bob"], "x".repeat(200), "the password has more than 128 characters"],
+    [["add-user", "bob"], "x\n", "the account would be kept nowhere"],
     [["remove-user", "bob"], "", "is not one of add-user"],
   ];
   for (const [args, stdin, message] of wrong) {

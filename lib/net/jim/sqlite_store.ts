@@ -17,7 +17,8 @@ import {
 import { attempt, reason } from "../failure.ts";
 import { delay } from "../timing.ts";
 
-const MEMORY = ":memory:";
+/** The path of a store that is kept nowhere. */
+export const MEMORY = ":memory:";
 /** Only the owner may read it. */
 const PRIVATE = 0o600;
 /** Marks a file as ours: "JIM1" (`PRAGMA application_id`). */
