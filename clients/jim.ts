@@ -50,7 +50,7 @@ function parseName(given: string): string {
 }
 
 async function loadPassword(file: string | undefined): Promise<string | undefined> {
-  return file === undefined ? Deno.env.get(VARIABLE) : await readPrivateFile(file, "the password");
+  return file === undefined ? Deno.env.get(VARIABLE) || undefined : await readPrivateFile(file, "the password");
 }
 
 if (import.meta.main) {

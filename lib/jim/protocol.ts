@@ -157,11 +157,7 @@ function readRequest(object: JsonObject, action: Action): Request {
       };
     case "authenticate":
     case "register":
-      return {
-        action,
-        name: readUserName(object, "name"),
-        password: required(object, "password", readString(object, "password", LIMITS.password)),
-      };
+      return { action, name: readUserName(object, "name"), password: readPassword(object, action) };
     case "msg":
       return readMessage(object);
     case "join":
@@ -177,6 +173,13 @@ function readRequest(object: JsonObject, action: Action): Request {
     default:
       return { action };
   }
+}
+
+/** A new one is not empty: such an account would be everybody's. */
+function readPassword(object: JsonObject, action: "authenticate" | "register"): string {
+  const password = required(object, "password", readString(object, "password", LIMITS.password));
+  if (password === "" && action === "register") throw new ProtocolError("user.password is empty");
+  return password;
 }
 
 function readMessage(object: JsonObject): Request {

@@ -211,6 +211,7 @@ Deno.test("jim client: the password comes from a file or the environment, and on
   const cases: [string[], Record<string, string>, string][] = [
     [["--register"], env, "jim: log in as bob: this name is taken (409)"],
     [[], {}, "jim: bob has an account: its password is needed"],
+    [[], { NETLAB_JIM_PASSWORD: "" }, "jim: bob has an account: its password is needed"],
     [[], { NETLAB_JIM_PASSWORD: "wrong" }, "jim: log in as bob: wrong login or password (402)"],
   ];
   for (const [more, env, line] of cases) {

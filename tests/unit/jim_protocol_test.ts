@@ -192,6 +192,12 @@ Deno.test("parseRequest() refuses wrong types in every field and tells which", (
   }
 });
 
+Deno.test("parseRequest() refuses a new password that is empty", () => {
+  const user = { account_name: "bob", password: "" };
+  assertEquals(refusalOf({ action: "register", user }), "user.password is empty");
+  assertEquals(requestOf({ action: "authenticate", user }), { action: "authenticate", name: "bob", password: "" });
+});
+
 Deno.test("parseRequest() refuses what is missing and tells what", () => {
   for (
     const [object, text] of [
@@ -403,7 +409,8 @@ const requests: fc.Arbitrary<Request> = fc.oneof(
   fc.record({ action: fc.constant("presence"), name: userNames, status: texts, password: texts }, {
     requiredKeys: ["action", "name"],
   }),
-  fc.record({ action: fc.constantFrom("authenticate", "register"), name: userNames, password: texts }),
+  fc.record({ action: fc.constant("authenticate"), name: userNames, password: texts }),
+  fc.record({ action: fc.constant("register"), name: userNames, password: texts.filter((text) => text !== "") }),
   fc.record({ action: fc.constant("msg"), to: fc.oneof(userNames, roomNames, fc.constant("#all")), text: texts }),
   fc.record({ action: fc.constantFrom("join", "leave"), room: roomNames }),
   fc.record({ action: fc.constantFrom("add_contact", "del_contact"), name: userNames }),
