@@ -68,8 +68,10 @@ export interface JimClientOptions {
   readonly to?: string | undefined;
   /** Default: A. */
   readonly dialect?: Dialect;
-  /** The time, in ms since 1970, and never going back. */
+  /** The time, in ms since 1970: which messages are old is told by it. */
   readonly now: () => number;
+  /** The time, in ms on a clock that nobody sets: how long something takes is told by it. */
+  readonly clock: () => number;
 }
 
 /** Why a request is made, where that is not the user's wish. */
@@ -110,7 +112,7 @@ const REFUSED: Readonly<Partial<Record<Request["action"], string>>> = {
  *
  * ```ts
  * import { assertEquals } from "@std/assert";
- * const client = new JimClient({ name: "bob", now: () => 0 });
+ * const client = new JimClient({ name: "bob", now: () => 0, clock: () => 0 });
  * client.connected();
  * const effect = client.next();
  * if (effect?.type === "send") {
@@ -121,7 +123,7 @@ const REFUSED: Readonly<Partial<Record<Request["action"], string>>> = {
 export class JimClient {
   readonly #options: JimClientOptions;
   readonly #dialect: Dialect;
-  readonly #now: () => number;
+  readonly #clock: () => number;
   readonly #effects: ClientEffect[] = [];
   readonly #bucket: TokenBucket;
   #state: State = "offline";
@@ -162,7 +164,7 @@ export class JimClient {
 
   /** Begins without a connection. @throws {UsageError} if the addressee is nobody's name */
   constructor(options: JimClientOptions) {
-    const { password, register = false, to, dialect = A, now } = options;
+    const { password, register = false, to, dialect = A, clock } = options;
     const fault = to === undefined ? undefined : addresseeFault(to);
     if (fault !== undefined) throw new UsageError(`${to} ${fault}`);
     this.#options = options;
@@ -170,10 +172,10 @@ export class JimClient {
     this.#registering = register;
     this.#addressee = to;
     this.#dialect = dialect;
-    this.#now = now;
-    this.#inbox = new Inbox(now);
+    this.#clock = clock;
+    this.#inbox = new Inbox(clock);
     this.#wire = new ClientWire({ dialect });
-    this.#bucket = new TokenBucket(PACE, now());
+    this.#bucket = new TokenBucket(PACE, clock());
     if (dialect !== A) this.#status = "online"; // without one, programs of dialect C refuse a presence
   }
 
@@ -297,7 +299,7 @@ export class JimClient {
     this.#wire = new ClientWire({ dialect: this.#dialect });
     this.#enter("logging in");
     this.#passwordNeeded = false;
-    this.#heardAt = this.#now();
+    this.#heardAt = this.#clock();
     this.#garbage = 0;
     if (this.#registering && this.#password === undefined) this.#askPassword("register");
     else this.#logIn();
@@ -333,7 +335,7 @@ export class JimClient {
 
   /** Bytes have come. */
   receive(chunk: Uint8Array): void {
-    this.#heardAt = this.#now();
+    this.#heardAt = this.#clock();
     this.#wire.receive(chunk);
     for (let said; !this.#over && this.#state !== "offline" && (said = this.#wire.next()) !== undefined;) {
       if (said.type !== "garbage") this.#effects.push({ type: "object", object: said.object });
@@ -346,7 +348,7 @@ export class JimClient {
 
   /** Time has passed: to be called a few times a second. */
   tick(): void {
-    const now = this.#now();
+    const now = this.#clock();
     const waiting = this.#outstanding;
     if (this.#state === "leaving" && now - this.#stateSince >= GOODBYE_MS) return this.#end();
     if (waiting !== undefined && now - Math.max(waiting.sentAt, this.#heardAt) >= this.#patience(waiting)) {
@@ -392,7 +394,7 @@ export class JimClient {
 
   #enter(state: State): void {
     this.#state = state;
-    this.#stateSince = this.#now();
+    this.#stateSince = this.#clock();
   }
 
   /** Sends the next request, if none is under way. */
@@ -401,15 +403,15 @@ export class JimClient {
     if (this.#quitting && this.#state === "online" && !this.busy) this.#doOnce(goodbye);
     const errands = this.#urgent.length > 0 || this.#state !== "online" ? this.#urgent : this.#wanted;
     const [errand] = errands;
-    if (errand === undefined || !this.#bucket.take(this.#now(), costOf(errand.request.action))) return;
+    if (errand === undefined || !this.#bucket.take(this.#clock(), costOf(errand.request.action))) return;
     errands.shift();
-    this.#outstanding = { ...errand, sentAt: this.#now(), missing: 0 };
+    this.#outstanding = { ...errand, sentAt: this.#clock(), missing: 0 };
     this.#send(errand.request);
     if (errand.purpose === "goodbye") this.#enter("leaving");
   }
 
   #send(request: Request): void {
-    const time = Math.floor(this.#now() / 1000);
+    const time = Math.floor(this.#options.now() / 1000);
     this.#effects.push({ type: "send", bytes: this.#wire.encode(request, { time, from: this.#options.name }) });
   }
 
@@ -620,8 +622,8 @@ export class JimClient {
   }
 
   #showMessage({ time, from, to, text }: Message): void {
-    const { name } = this.#options;
-    const age = this.#now() - 1000 * time;
+    const { name, now } = this.#options;
+    const age = now() - 1000 * time;
     const when = age >= FRESH_MS ? formatTime(time) : "";
     const way = isRoom(to) ? `${to} ${from}` : from === name && to !== name ? `${from} -> ${to}` : from;
     this.#show(`${when}${way}: ${text}`);
@@ -635,7 +637,7 @@ export class JimClient {
   #notTold(request: Request): void {
     const { after = 0 } = request as Request & { action: "history" };
     if (++this.#refusals > MAX_REFUSALS) this.#caughtUp({ complete: false });
-    else this.#askAgain = { after, at: this.#now() + ASK_AGAIN_MS };
+    else this.#askAgain = { after, at: this.#clock() + ASK_AGAIN_MS };
   }
 
   #hold(messages: readonly Message[]): void {

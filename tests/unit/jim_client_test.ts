@@ -22,6 +22,8 @@ const START = 1_763_712_000_000;
 /** A client, and a hand that plays its user, its server and its clock. */
 class Stage {
   now = START;
+  /** How long the machine has slept: only the clock of the day went on. */
+  slept = 0;
   readonly client: JimClient;
   readonly shown: string[] = [];
   readonly told: string[] = [];
@@ -29,7 +31,7 @@ class Stage {
   failure: string | undefined;
 
   constructor(options: Partial<JimClientOptions> = {}) {
-    this.client = new JimClient({ name: "bob", now: () => this.now, ...options });
+    this.client = new JimClient({ name: "bob", now: () => this.now + this.slept, clock: () => this.now, ...options });
   }
 
   /** What the client sends now. */
@@ -358,7 +360,11 @@ Deno.test("JimClient: text goes to whom the last command addressed, or to nobody
   assertEquals(says("tea?"), ["#tea: tea?"]);
   says("/leave #tea");
   assertEquals(says("gone"), []);
-  assertThrows(() => new JimClient({ name: "bob", to: "\x1b", now: () => 0 }), UsageError, "has a control");
+  assertThrows(
+    () => new JimClient({ name: "bob", to: "\x1b", now: () => 0, clock: () => 0 }),
+    UsageError,
+    "has a control",
+  );
 });
 
 Deno.test("JimClient: lists are shown whole, in every form", () => {
@@ -576,6 +582,20 @@ Deno.test("JimClient: strangers' controls are shown and not obeyed; nor do their
   const controls = /[\x00-\x1f\x7f-\x9f\u202e]/;
   for (const line of [...stage.shown, ...stage.told]) assert(!controls.test(line), JSON.stringify(line));
   assertEquals([...stage.client.vocabulary.names, ...stage.client.vocabulary.rooms], []);
+});
+
+Deno.test("JimClient: what was said while the machine slept is shown with its time, and nothing took long", () => {
+  const stage = new Stage().logIn();
+  const time = stage.now / 1000 + 3600;
+  stage.type("/who");
+  stage.slept = 8 * 3_600_000;
+  stage.wait(1);
+  assertEquals(stage.others, []);
+  stage.hear(stage.message(1, "night", { time }), stage.message(2, "morning", { time: stage.now / 1000 + 8 * 3600 }));
+  assertEquals(stage.shown.map((line) => line.replace(/^\[[-0-9: ]+\]/, "[then]")), [
+    "[then] alice: night",
+    "alice: morning",
+  ]);
 });
 
 Deno.test("JimClient: times that no calendar has are left out", () => {

@@ -26,13 +26,8 @@ const CLEAR_BELOW = "\r\x1b[0J";
 /** How often the client is told that time passes, in ms. */
 const TICK_MS = 250;
 
-/** Milliseconds since 1970 by a clock that nobody sets. */
-function now(): number {
-  return performance.timeOrigin + performance.now();
-}
-
 /** One run of the client. */
-export interface ConversationOptions extends Omit<JimClientOptions, "now"> {
+export interface ConversationOptions extends Omit<JimClientOptions, "now" | "clock"> {
   readonly path: ProgramPath;
   /** Connects to the server. */
   readonly connect: () => Promise<SocketConnection>;
@@ -76,7 +71,7 @@ class Conversation implements Disposable {
   }
 
   static async open(options: ConversationOptions): Promise<Conversation> {
-    const client = new JimClient({ ...options, now });
+    const client = new JimClient({ ...options, now: Date.now, clock: () => performance.now() });
     const connection = await options.connect(); // it may ask about the server's key: nobody else may read the answer
     const complete = (line: string) => completeCommand(line, client.vocabulary);
     const terminal = await Terminal.open(options.messages, { complete });
@@ -274,7 +269,7 @@ export async function presentOnce({ connect, timeout, name, dialect = A, json }:
   const wire = new ClientWire({ dialect });
   const status = dialect === A ? {} : { status: "online" };
   const send = (request: Parameters<ClientWire["encode"]>[0]) =>
-    writeAll(connection, wire.encode(request, { time: Math.floor(now() / 1000), from: name }));
+    writeAll(connection, wire.encode(request, { time: Math.floor(Date.now() / 1000), from: name }));
   const { answer, object } = await attempt("wait for the answer", async () => {
     await send({ action: "presence", name, ...status });
     return await withDeadline(timeout, readAnswer(connection, wire));
