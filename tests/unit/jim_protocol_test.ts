@@ -267,6 +267,8 @@ Deno.test("parseRequest() refuses names with what cannot be seen, and rooms wher
       "a\u00adb",
       "\ud800",
       "\ue000",
+      ...["bob\u034f", "bob\ufe0f", "bob\u3164", "bob\u2800", "b\u115fob"], // all look like bob
+      ...["a\u00a0b", "a\u2003b"], // and these like "a b"
     ]
   ) {
     assertStringIncludes(refusalOf({ ...PRESENCE, user: { account_name: name } }), "invisible");
