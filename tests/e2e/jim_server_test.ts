@@ -293,12 +293,15 @@ Deno.test("jim: a file that is damaged, of another program, of a later version o
   locked.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
   await using _ = await startServer(SERVER, ["--db", file("taken")]);
 
+  await Deno.symlink(file("taken"), file("alias"));
+
   const expected: Record<string, string> = {
     text: "file is not a database (name another one: --db FILE)",
     foreign: "it is a database of another program (name another one: --db FILE)",
     later: "it is of a later version of this program: 99",
     damaged: "database disk image is malformed",
     taken: "another server uses it (stop that one, or name another file: --db FILE)",
+    alias: "another server uses it (stop that one, or name another file: --db FILE)",
     locked: "database is locked (another program writes to it)",
     "none/at/all": "no such file or directory",
   };
@@ -310,6 +313,7 @@ Deno.test("jim: a file that is damaged, of another program, of a later version o
       assertStringIncludes(stderr, `open ${file(name)}: ${reason}`);
     }),
   );
+  assertEquals(foreign.prepare("PRAGMA journal_mode").get(), { journal_mode: "delete" }); // it is as it was
 });
 
 Deno.test("jim: SIGTERM with 50 users: what they have asked is answered, exit code 0", async () => {

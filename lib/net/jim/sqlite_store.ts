@@ -142,7 +142,7 @@ export class SqliteStore implements Store, Disposable {
     return attempt(`open ${path}`, () => {
       if (path === MEMORY) return SqliteStore.#use(path);
       Deno.openSync(path, { write: true, create: true, mode: PRIVATE }).close();
-      return SqliteStore.#use(path, alone ? lock(`${path}-lock`) : undefined);
+      return SqliteStore.#use(path, alone ? lock(`${Deno.realPathSync(path)}-lock`) : undefined);
     }, hint);
   }
 
@@ -150,8 +150,8 @@ export class SqliteStore implements Store, Disposable {
     let db: DatabaseSync | undefined;
     try {
       db = new DatabaseSync(path, { timeout: LOCK_PATIENCE_MS });
-      db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
       checkFile(db);
+      db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL"); // the first stays in the file: not in another's
       migrate(db, MIGRATIONS);
       db.exec("PRAGMA busy_timeout = 0"); // from now on it is waited for without holding up everybody
       return new SqliteStore(db, lock);
