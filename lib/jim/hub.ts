@@ -342,7 +342,7 @@ export class Hub<Peer> {
     if (session.user !== undefined && session.user.name !== name) {
       throw new Refusal(400, `you are logged in as ${session.user.name}`);
     }
-    const { right, wait } = await this.#guesses.guess(session.address, async () => {
+    const { right, wait } = await this.#guesses.guess(session.address, name, async () => {
       const known = await this.#store.user(name);
       return await this.#options.passwords.verify(password, known?.password);
     });

@@ -69,6 +69,8 @@ interface Failures {
   readonly count: number;
   /** When the last one came, in ms. */
   readonly at: number;
+  /** Whose password it was each time; undefined: of several. */
+  readonly name: string | undefined;
 }
 
 /** What became of a guess; `wait`: nobody has looked at it, and the next one must wait for so many ms. */
@@ -79,12 +81,13 @@ export type Guess = { readonly right: boolean; readonly wait?: never } | {
 
 /**
  * Slows down the guessing of passwords: after five failures in a row an address waits, for longer and longer. Of those that
- * come at the same time one is looked at after the other, so that nobody gets more by asking on many connections.
+ * come at the same time one is looked at after the other, so that nobody gets more by asking on many connections. A right
+ * password ends the row if all the wrong ones were for the same name: nobody gets more by logging in now and then.
  *
  * ```ts
  * import { assertEquals } from "@std/assert";
  * const limit = new GuessLimit(() => 0);
- * const guess = () => limit.guess("192.0.2.1", () => Promise.resolve(false));
+ * const guess = () => limit.guess("192.0.2.1", "bob", () => Promise.resolve(false));
  * for (let i = 0; i < 5; i++) assertEquals(await guess(), { right: false });
  * assertEquals(await guess(), { wait: 1000 });
  * ```
@@ -99,9 +102,9 @@ export class GuessLimit {
     this.#now = now;
   }
 
-  /** Lets an address guess, if it need not wait: `isRight` looks at the guess. */
-  guess(address: string, isRight: () => Promise<boolean>): Promise<Guess> {
-    return this.inTurn(address, () => this.#look(network(address), isRight));
+  /** Lets an address guess the password of `name`, if it need not wait: `isRight` looks at the guess. */
+  guess(address: string, name: string, isRight: () => Promise<boolean>): Promise<Guess> {
+    return this.inTurn(address, () => this.#look(network(address), name, isRight));
   }
 
   /** Does what takes long for an address after all else that it wants done: others need not wait for all of it. */
@@ -118,12 +121,12 @@ export class GuessLimit {
     }
   }
 
-  async #look(key: string, isRight: () => Promise<boolean>): Promise<Guess> {
+  async #look(key: string, name: string, isRight: () => Promise<boolean>): Promise<Guess> {
     const wait = this.#waitOf(key);
     if (wait > 0) return { wait };
     const right = await isRight();
-    if (right) this.#failures.delete(key);
-    else this.#hasFailed(key);
+    if (!right) this.#hasFailed(key, name);
+    else if (this.#failuresOf(key)?.name === name) this.#failures.delete(key);
     return { right };
   }
 
@@ -134,10 +137,11 @@ export class GuessLimit {
     return failures.at + wait - this.#now();
   }
 
-  #hasFailed(key: string): void {
-    const count = (this.#failuresOf(key)?.count ?? 0) + 1;
+  #hasFailed(key: string, name: string): void {
+    const earlier = this.#failuresOf(key) ?? { count: 0, name };
     this.#failures.delete(key); // so that it becomes the youngest
-    this.#failures.set(key, { count, at: this.#now() });
+    const same = earlier.name === name ? name : undefined;
+    this.#failures.set(key, { count: earlier.count + 1, at: this.#now(), name: same });
     if (this.#failures.size > MAX_ADDRESSES) this.#failures.delete(this.#failures.keys().next().value!);
   }
 

@@ -284,6 +284,22 @@ Deno.test("Hub: a right password ends the row of wrong ones", async () => {
   }
 });
 
+Deno.test("Hub: nobody may guess more by logging in with an own password now and then", async () => {
+  const world = await World.open({ rate: { perSecond: 1000, burst: 1000 } });
+  for (const name of ["ann", "eve"]) await world.store.addAccount(name, `kept ${name}`);
+  const log = async (name: string, password: string) => {
+    world.hub.connect("one", "192.0.2.1");
+    const code = await world.code("one", { action: "authenticate", name, password });
+    world.hub.disconnect("one");
+    return code;
+  };
+  const codes: number[] = [];
+  for (let i = 0; i < 3; i++) codes.push(await log("ann", "1"), await log("ann", "2"), await log("eve", "eve"));
+  assertEquals(codes, [402, 402, 200, 402, 402, 200, 402, 400, 400]);
+  world.now += 15 * 60_000;
+  assertEquals(await log("ann", "ann"), 200);
+});
+
 Deno.test("Hub: guesses of one address on many connections are looked at one by one", async () => {
   const world = await World.open();
   await world.store.addAccount("ann", "kept sesame");
