@@ -198,7 +198,7 @@ export class JimClient {
 
   /** What stands before the line to type. */
   get prompt(): string {
-    return `${this.#state === "online" ? "" : "(offline) "}${this.#addressee ?? ""}> `;
+    return `${this.#state === "online" || this.#state === "leaving" ? "" : "(offline) "}${this.#addressee ?? ""}> `;
   }
 
   /** The names that have been met. */

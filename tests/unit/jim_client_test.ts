@@ -478,6 +478,7 @@ Deno.test("JimClient: says goodbye when all is answered, and does not wait for e
   assertEquals([stage.others, stage.failure], [["end"], undefined]);
   const closed = new Stage().logIn();
   assertEquals(actions(closed.type("/quit")), ["quit"]);
+  assertEquals(closed.client.prompt, "> "); // it is not the connection that failed
   closed.client.disconnected();
   closed.sent();
   assertEquals(closed.others, ["end"]);
