@@ -441,6 +441,7 @@ export class JimClient {
       if (untold) this.#doOnce({ request: this.#presence(), purpose: "alive" });
       if (action !== "register") return this.#loggedIn();
       this.#registering = false;
+      this.#keepsHistory = true; // only servers like ours can do that
       this.#tell(`${this.#options.name} now has an account`);
       return this.#logIn();
     }
