@@ -57,7 +57,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const fallbacks = { "windows-1251": new TextDecoder("windows-1251") };
 
 /** Where in the stream the next byte is. */
-type Place = "start" | "between" | "after object" | "garbage" | "object" | "string" | "escape" | "refused";
+type Place = "start" | "between" | "after object" | "garbage" | "given up" | "object" | "string" | "escape" | "refused";
 
 /**
  * Finds the objects of a byte stream, however it was cut: the time is linear in the bytes, and no more than one object and
@@ -136,10 +136,10 @@ export class JsonStream {
     return undefined;
   }
 
-  /** Gives the unfinished object up; what still comes of it is garbage that is not told of. */
+  /** Gives the unfinished object up; what comes before the next `{` is taken for the rest of it and not told of. */
   reset(): void {
     if (!this.unfinished) return;
-    this.#leave("garbage");
+    this.#leave("given up");
     this.#discard();
   }
 
@@ -172,6 +172,7 @@ export class JsonStream {
         this.#objectAt = this.#scanned - 1;
         return undefined;
       }
+      if (this.#place === "given up") continue;
       if (byte === LF) {
         this.#streams ||= this.#place === "after object";
         this.#place = "between";

@@ -179,6 +179,16 @@ Deno.test("JsonStream.streams is known with the object that a line end follows",
   }
 });
 
+Deno.test("JsonStream.reset() is for all lines of the object", () => {
+  const stream = new JsonStream();
+  stream.receive(bytesOf('{\n  "a": 1,\n'));
+  assertEquals(stream.next(), undefined);
+  stream.reset();
+  stream.receive(bytesOf('  "b": 2,\n  "c": 3\n}\n{"d":4}\nx'));
+  assertEquals(stream.next(), { type: "object", object: { d: 4 }, text: '{"d":4}' });
+  assertEquals(stream.next(), { type: "garbage" });
+});
+
 Deno.test("JsonStream.reset() gives an object up and what comes of it is not told of", () => {
   const stream = new JsonStream();
   stream.receive(bytesOf('{"a":{"b":"'));
