@@ -10,7 +10,7 @@
 import { UsageError } from "../lib/errors.ts";
 import { LIMITS } from "../lib/jim/messages.ts";
 import { countCharacters, userNameFault } from "../lib/jim/names.ts";
-import { duration, flag, integer, oneOf, option, text } from "../lib/net/cli.ts";
+import { duration, EXIT, flag, integer, oneOf, option, text } from "../lib/net/cli.ts";
 import { ScryptPasswords } from "../lib/net/jim/passwords.ts";
 import { JimServer } from "../lib/net/jim/serve.ts";
 import { MEMORY, SqliteStore } from "../lib/net/jim/sqlite_store.ts";
@@ -79,6 +79,7 @@ if (import.meta.main) {
   await runServer(program, async ({ command, name, ...options }, { signal, log, listening }) => {
     if (command !== undefined) {
       if (name === undefined) throw new UsageError("add-user needs a name: add-user NAME");
+      signal.addEventListener("abort", () => Deno.exit(EXIT.failed)); // nothing has been made before there is a password
       return await addUser(options.db, name.normalize("NFC"));
     }
     const secure = await optionalSecurity(options, { path: "servers/jim", log });

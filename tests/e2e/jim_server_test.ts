@@ -1,7 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { TestFolder } from "../folder.ts";
-import { inTime, run, type RunningServer, startServer, testWith } from "../harness.ts";
+import { inTime, run, type RunningServer, start, startServer, testWith } from "../harness.ts";
 import { JimPeer } from "../jim_peer.ts";
 import { Screen } from "../screen.ts";
 
@@ -117,6 +117,17 @@ Deno.test("jim add-user: wrong usage is one line, exit code 2", async () => {
     assertMatch(stderr, /^jim: [^\n]+\n$/);
     assertStringIncludes(stderr, message);
   }
+});
+
+Deno.test("jim add-user: one signal ends it while it waits for the password", async () => {
+  await using folder = new TestFolder();
+  using changes = Deno.watchFs(folder.path);
+  const program = start(SERVER, ["add-user", "ann", "--db", `${folder.path}/jim.sqlite`]);
+  await inTime(changes[Symbol.asyncIterator]().next(), "the file");
+  program.process.kill("SIGTERM");
+  const { code, stderr } = await program.ended();
+  assertEquals([code, stderr], [1, ""]);
+  await program.process.stdin.close();
 });
 
 testWith(["python3"], "jim add-user: at a terminal the password is typed after a prompt, and not shown", async () => {
