@@ -2,6 +2,8 @@
  * The person in front of the files client: the prompt, Tab, how a transfer goes, and the question when it is stuck.
  * @module
  */
+import { Dialer, type Link } from "../../lib/net/files/link.ts";
+import { connectTcp } from "../../lib/net/tcp.ts";
 import { assertEquals, assertMatch } from "../assert.ts";
 import { testWith } from "../harness.ts";
 import { Screen } from "../screen.ts";
@@ -154,3 +156,38 @@ testWith(
     assertEquals((await screen.ended()).code, 0);
   },
 );
+
+testWith(
+  ["python3"],
+  "clients/files: Tab during a transfer says nothing to the server, whose bytes those would be",
+  async () => {
+    await using server = await FileServer.start("--rate", "8MiB");
+    await using client = new Client();
+    const content = noise(24 * MIB); // more than what the system holds of what was sent
+    const path = await client.folder.write("a", content);
+    await using screen = open(client, server.process);
+    await screen.shows("files 127.0.0.1>");
+    await screen.type(`put "${path}"\r`);
+    await screen.find(/ETA 0:0\d$/);
+    await screen.type("stat \t");
+    await screen.find(/^a: 25165824 bytes in/m);
+    await screen.type("a\r");
+    await screen.find(/^a: complete, 25165824 bytes$/m);
+    await screen.type("quit\r");
+    const { code, lines } = await screen.ended();
+    assertEquals([code, lines.filter((line) => /trying again|breaks/.test(line))], [0, []]);
+    assertEquals(server.read("a"), content);
+  },
+);
+
+Deno.test("Dialer: a talk, a question and a heartbeat at the same time have the link one after the other", async () => {
+  await using server = await FileServer.start();
+  const { hostname, port } = server.process;
+  const connect = () => connectTcp({ hostname, port, timeout: 0 });
+  const { signal } = new AbortController();
+  await using dialer = new Dialer({ hostname, connect, timeout: 0, signal, explain: () => {} });
+  const say = (link: { ask: Link["ask"] }, text: string) => link.ask({ verb: "ECHO", text });
+  const talk = dialer.talk(async (link) => [await say(link, "1"), await say(link, "2")]);
+  const [[one, two], three] = await Promise.all([talk, say(dialer, "3"), dialer.beat(0)]);
+  assertEquals([one!.text, two!.text, three.text], ["1", "2", "3"]);
+});

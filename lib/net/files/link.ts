@@ -13,6 +13,7 @@ import { formatDuration } from "../../units.ts";
 import { AttemptError, isNetworkError, reason } from "../failure.ts";
 import { describeKeepAlive, keepAlive } from "../keepalive.ts";
 import type { SocketConnection } from "../tcp.ts";
+import { withDeadline } from "../timing.ts";
 
 /** The most that one read of replies takes, in bytes. */
 const READ_SIZE = 64 * 1024;
@@ -207,7 +208,7 @@ export function isBreak(error: unknown): boolean {
   return error instanceof LinkLostError || error instanceof TruncatedError || isNetworkError(error);
 }
 
-/** The link of a client: made when it is needed, and again when it was lost. */
+/** The link of a client: made when it is needed, and again when it was lost. Whoever talks on it has it alone. */
 export class Dialer implements AsyncDisposable {
   readonly options: LinkOptions;
   #link: Link | undefined;
@@ -215,11 +216,6 @@ export class Dialer implements AsyncDisposable {
 
   constructor(options: LinkOptions) {
     this.options = options;
-  }
-
-  /** Whether there is a link that is known to be alive. */
-  get isUp(): boolean {
-    return this.#link?.isLost === false;
   }
 
   /** The link. */
@@ -234,14 +230,34 @@ export class Dialer implements AsyncDisposable {
     this.#link = undefined;
   }
 
+  /** Runs a talk of several commands and bodies on the link: what others say waits for its end. */
+  talk<T>(talk: (link: Link) => Promise<T>): Promise<T> {
+    return this.#alone(async () => await talk(await this.get()));
+  }
+
   /**
    * Says one command; on a link that was lost in silence before, once more on a new one: none of these commands changes
-   * anything that would be there twice. One command at a time: another one waits.
+   * anything that would be there twice.
    */
   ask(command: Command, notice?: Notice): Promise<Reply> {
-    const reply = this.#last.then(() => this.#askNow(command, notice));
-    this.#last = reply.catch(() => {});
-    return reply;
+    return this.#alone(() => this.#askNow(command, notice));
+  }
+
+  /**
+   * Asks a server that nobody has anything to ask whether it is there.
+   * @throws if it does not answer within `ms` (0: for ever); the link is dead then
+   */
+  beat(ms: number): Promise<void> {
+    return this.#alone(async () => {
+      if (this.#link?.isLost === false) await withDeadline(ms, this.#link.ask({ verb: "NOOP" }));
+    });
+  }
+
+  /** Runs what talks when all that began before has ended: a link has one talk at a time. */
+  #alone<T>(action: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(action);
+    this.#last = result.catch(() => {});
+    return result;
   }
 
   async #askNow(command: Command, notice?: Notice): Promise<Reply> {

@@ -7,7 +7,6 @@ import { decodeText, encodeText } from "../../bytes.ts";
 import { completionOf, quoteWord, WORDS } from "../../files/client_commands.ts";
 import { CODE, LISTED } from "../../files/replies.ts";
 import { Terminal } from "../terminal.ts";
-import { withDeadline } from "../timing.ts";
 import type { Dialer } from "./link.ts";
 import { whyLost } from "./link.ts";
 import type { Decision } from "./transfer.ts";
@@ -27,6 +26,7 @@ export class Prompt implements Disposable {
   readonly #signal: AbortSignal;
   #terminal: Terminal | undefined;
   #hasStatus = false;
+  #isIdle = false; // no command is under way
 
   /** `texts` stand in place of what would be typed. */
   constructor(dialer: Dialer, { texts, signal }: { texts: readonly string[]; signal: AbortSignal }) {
@@ -62,6 +62,15 @@ export class Prompt implements Disposable {
   async next(): Promise<string | null> {
     const terminal = await this.#open();
     terminal.prompt(`files ${this.#dialer.options.hostname}> `);
+    this.#isIdle = true;
+    try {
+      return await this.#nextOf(terminal);
+    } finally {
+      this.#isIdle = false;
+    }
+  }
+
+  async #nextOf(terminal: Terminal): Promise<string | null> {
     for (;;) {
       const pause = AbortSignal.timeout(this.#heartbeat);
       await terminal.ready(AbortSignal.any([this.#signal, pause]));
@@ -97,11 +106,9 @@ export class Prompt implements Disposable {
 
   /** Finds out between commands whether the link is dead. */
   async #beat(): Promise<void> {
-    if (!this.#dialer.isUp) return;
     const { timeout } = this.#dialer.options;
     try {
-      const link = await this.#dialer.get();
-      await withDeadline(timeout === 0 ? 0 : timeout - this.#heartbeat, link.ask({ verb: "NOOP" }));
+      await this.#dialer.beat(timeout === 0 ? 0 : timeout - this.#heartbeat);
     } catch (error) {
       this.#dialer.drop();
       this.tell(() => console.error(`files: link lost: ${whyLost(error)}: the next command makes a new one`));
@@ -118,7 +125,9 @@ export class Prompt implements Disposable {
     return [names.filter((name) => name.startsWith(word)).map(quoteWord), end];
   }
 
+  /** The names there. While a command is under way the server is not asked: it would answer in the middle of it, or after it. */
   async #listRemote(): Promise<string[]> {
+    if (!this.#isIdle) return [];
     const { code, lines } = await this.#dialer.ask({ verb: "LIST" });
     return code === CODE.list ? lines.map((line) => LISTED.parse(line).name) : [];
   }

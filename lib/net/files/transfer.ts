@@ -235,17 +235,18 @@ function remedyOf(error: unknown): Remedy {
 
 /** Holds one talk. */
 async function runTry(context: TransferContext, direction: Direction, progress: Progress): Promise<Outcome> {
-  const link = await context.dialer.get();
-  const talk = direction.begin();
-  let result: Answer | BodyEnd | string | undefined;
-  for (;;) {
-    const { done, value: step } = talk.next(result);
-    if (done) return step;
-    result = await obey(step);
-    if (context.signal.aborted) throw new KeptError("interrupted");
-  }
+  return await context.dialer.talk(async (link) => {
+    const talk = direction.begin();
+    let result: Answer | BodyEnd | string | undefined;
+    for (;;) {
+      const { done, value: step } = talk.next(result);
+      if (done) return step;
+      result = await obey(link, step);
+      if (context.signal.aborted) throw new KeptError("interrupted");
+    }
+  });
 
-  async function obey(step: Step): Promise<typeof result> {
+  async function obey(link: Link, step: Step): Promise<Answer | BodyEnd | string | undefined> {
     switch (step.type) {
       case "ask":
         return await link.ask(step.command);
