@@ -191,3 +191,31 @@ Deno.test("Dialer: a talk, a question and a heartbeat at the same time have the 
   const [[one, two], three] = await Promise.all([talk, say(dialer, "3"), dialer.beat(0)]);
   assertEquals([one!.text, two!.text, three.text], ["1", "2", "3"]);
 });
+
+testWith(
+  ["python3"],
+  "clients/files: what is typed before the question is no answer to it, but the next command",
+  async () => {
+    await using server = await FileServer.start("--quota", "1MiB");
+    await using client = new Client();
+    const path = await client.folder.write("a", noise(2 * MIB));
+    await using screen = open(client, server.process);
+    await screen.shows("files 127.0.0.1>");
+    await screen.type(`put "${path}"\rrm-partial a\r`);
+    await screen.find(/^files: a: stopped at 0 %: [^]*\[d\]iscard\?$/m);
+    await screen.type("kx\r"); // no answer either
+    await screen.find(/\[d\]iscard\? kx[^]*\[d\]iscard\?$/);
+    await screen.type("k\r");
+    await screen.find(/\[d\]iscard\? k\nfiles: a: kept at 0 % [^]*nothing has\ncome of a\n/);
+    await screen.type("quit\r");
+    assertEquals((await screen.ended()).code, 0);
+  },
+);
+
+testWith(["python3"], "clients/files: at a terminal, too, the first of -m that fails is the end", async () => {
+  await using server = await FileServer.start();
+  await using client = new Client();
+  await using screen = open(client, server.process, "-m", "stat nope", "-m", "echo two");
+  const { code, lines } = await screen.ended();
+  assertEquals([code, lines], [1, ["files: the server says: 550 no such file", ": nope"]]);
+});

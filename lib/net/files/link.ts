@@ -205,6 +205,7 @@ async function connectUnlessAborted({ connect, signal }: LinkOptions): Promise<S
 
 /** Whether the error is of the network: trying again may help. */
 export function isBreak(error: unknown): boolean {
+  if (error instanceof RefusalError) return false; // its code is no system's
   return error instanceof LinkLostError || error instanceof TruncatedError || isNetworkError(error);
 }
 

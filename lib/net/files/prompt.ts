@@ -17,7 +17,7 @@ const HEARTBEAT_MS = 10_000;
 const HEARTBEAT_SHARE = 0.4;
 /** The words that end the prompt, or explain it. */
 const PROMPT_WORDS = ["help", "quit", "exit", "close"];
-const DECISIONS: Record<string, Decision> = { r: "retry", k: "keep", d: "discard" };
+const DECISIONS: readonly Decision[] = ["retry", "keep", "discard"];
 
 /** Who types, if anybody does. */
 export class Prompt implements Disposable {
@@ -27,6 +27,7 @@ export class Prompt implements Disposable {
   #terminal: Terminal | undefined;
   #hasStatus = false;
   #isIdle = false; // no command is under way
+  readonly #early: Uint8Array[] = []; // lines that nobody has taken when a question came
 
   /** `texts` stand in place of what would be typed. */
   constructor(dialer: Dialer, { texts, signal }: { texts: readonly string[]; signal: AbortSignal }) {
@@ -39,9 +40,9 @@ export class Prompt implements Disposable {
     this.#terminal?.[Symbol.dispose]();
   }
 
-  /** Whether there is somebody to ask. */
+  /** Whether there is somebody to ask, who types the commands. */
   get hasPerson(): boolean {
-    return Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
+    return this.#texts.length === 0 && Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
   }
 
   /** Runs `print`, which writes whole lines, so that they appear above the line where the user types. */
@@ -60,6 +61,8 @@ export class Prompt implements Disposable {
 
   /** The next line; null at the end of input, or when the program is to end. */
   async next(): Promise<string | null> {
+    const early = this.#early.shift();
+    if (early !== undefined) return decodeText(early);
     const terminal = await this.#open();
     terminal.prompt(`files ${this.#dialer.options.hostname}> `);
     this.#isIdle = true;
@@ -85,13 +88,26 @@ export class Prompt implements Disposable {
   async decide(question: string): Promise<Decision> {
     if (!this.hasPerson || this.#signal.aborted) return "keep";
     const terminal = await this.#open();
+    await this.#setAside(terminal);
     for (;;) {
       terminal.prompt(question);
       await terminal.ready(this.#signal);
       const line = terminal.take();
       if (line === null) return "keep";
-      const decision = DECISIONS[decodeText(line).trim().slice(0, 1).toLowerCase()];
+      terminal.prompt(""); // the question has its answer, and both stay on the screen
+      const word = decodeText(line).trim().toLowerCase();
+      const decision = DECISIONS.find((decision) => word !== "" && decision.startsWith(word));
       if (decision !== undefined) return decision;
+    }
+  }
+
+  /** Lines that were typed before a question are commands to come, not its answer. */
+  async #setAside(terminal: Terminal): Promise<void> {
+    for (;;) {
+      await terminal.ready(AbortSignal.timeout(0));
+      const line = terminal.take();
+      if (line === null) return;
+      this.#early.push(line);
     }
   }
 
