@@ -7,6 +7,8 @@ import { ProtocolError } from "../errors.ts";
 
 /** The longest line, its end included, in bytes. */
 export const MAX_LINE_LENGTH = 4096;
+/** What no line has: controls other than the tab. */
+export const CONTROL: RegExp = /[^\P{Cc}\t]/u;
 
 /** A command, or its parts that a verb shares with others. Options that are absent were not given. */
 export type Command =
@@ -331,19 +333,25 @@ function read(name: string, field: Field, text: string): string | number {
  * import { assertEquals } from "@std/assert";
  * assertEquals(formatCommand({ verb: "HASH", name: "two words", offset: 5 }), 'HASH "two words" 5');
  * ```
+ * @throws {ProtocolError} if a name or a text has controls: after an LF in it would come another command
  */
 export function formatCommand(command: Command): string {
-  if (command.verb === "ECHO") return `ECHO ${command.text}`;
+  if (command.verb === "ECHO") return `ECHO ${withoutControls(command.text)}`;
   const { verb, ...given } = command;
   const { places, values, words } = SYNTAX[verb];
   const fields = given as Record<string, string | number | boolean | undefined>;
   const parts = Object.keys(places).filter((name) => fields[name] !== undefined).map((name) =>
-    name === "name" ? quoteName(String(fields[name])) : String(fields[name])
+    name === "name" ? quoteName(withoutControls(String(fields[name]))) : String(fields[name])
   );
   const options = Object.keys(values).filter((key) => fields[key.toLowerCase()] !== undefined).map((key) =>
     `${key}=${fields[key.toLowerCase()]}`
   );
   return [verb, ...parts, ...options, ...words.filter((word) => fields[word.toLowerCase()] === true)].join(" ");
+}
+
+function withoutControls(text: string): string {
+  if (!CONTROL.test(text)) return text;
+  throw new ProtocolError(`Cannot say ${JSON.stringify(text.slice(0, 80))} in a line: it has control characters`);
 }
 
 /** A name as one word of a line: in quotes when it has spaces, quotes or backslashes. */

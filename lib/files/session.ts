@@ -6,7 +6,7 @@ import { encodeText } from "../bytes.ts";
 import { FrameTooLargeError } from "../errors.ts";
 import { ReceiveBuffer } from "../receive_buffer.ts";
 import { TelnetFilter } from "../telnet.ts";
-import { type Command, CommandError, MAX_LINE_LENGTH, parseCommand } from "./commands.ts";
+import { type Command, CommandError, CONTROL, MAX_LINE_LENGTH, parseCommand } from "./commands.ts";
 import { CODE } from "./replies.ts";
 
 /** What a line was. */
@@ -18,9 +18,6 @@ export type LineEvent =
   | { readonly type: "refused"; readonly code: number; readonly text: string; readonly ends: boolean };
 
 const LF = 0x0a;
-/** Controls other than the tab; BACKSPACE and DELETE have been applied. */
-// deno-lint-ignore no-control-regex
-const CONTROL = /[\x00-\x08\x0a-\x1f\x7f-\x9f]/;
 /** A character and the key that takes it back. */
 // deno-lint-ignore no-control-regex
 const TAKEN_BACK = /[^\x08\x7f][\x08\x7f]|^[\x08\x7f]/u;

@@ -136,6 +136,17 @@ Deno.test("clients/files: refusals of the server are one line, exit code 1", asy
   assertEquals(outside.code, 2, outside.stderr);
 });
 
+Deno.test("clients/files: a file whose name has a line end in it is no command to the server", async () => {
+  await using server = await FileServer.start();
+  await using place = new TestFolder();
+  const [odd, plain] = [await place.write("x\nUPLOAD y 0", "1"), await place.write("plain", "2")];
+  const { code, stderr } = await client(server.process, ["mput", odd, plain]);
+  assertEquals([code, server.files()], [1, ["plain"]]);
+  assertMatch(stderr, /^files: Cannot say "x\\nUPLOAD y 0" in a line: it has control characters\n$/);
+  const echo = await client(server.process, ["echo", "one\nTIME"]);
+  assertEquals([echo.code, echo.stdout], [1, ""]);
+});
+
 Deno.test("clients/files: commands from a pipe and from -m: the first failure is the end", async () => {
   await using server = await FileServer.start();
   const piped = await client(server.process, [], 'echo one\n\nhelp\necho "two"\nquit\necho three\n');

@@ -1,7 +1,9 @@
 import fc from "fast-check";
+import { ProtocolError } from "../../lib/errors.ts";
 import {
   type Command,
   CommandError,
+  CONTROL,
   formatCommand,
   parseCommand,
   SYNTAX,
@@ -11,7 +13,7 @@ import { assert, assertEquals, assertThrows } from "../assert.ts";
 
 const HEX = "0123456789abcdef".repeat(4);
 
-const names = fc.string({ unit: "grapheme" });
+const names = fc.string({ unit: "grapheme" }).filter((text) => !CONTROL.test(text));
 const counts = fc.nat({ max: Number.MAX_SAFE_INTEGER });
 const digests = fc.stringMatching(/^[0-9a-f]{64}$/);
 const tokens = fc.stringMatching(/^[\w-]{1,64}$/);
@@ -23,7 +25,7 @@ const record = <T extends Record<string, fc.Arbitrary<unknown>>>(
 const verb = <V extends Verb>(name: V) => fc.constant(name);
 
 const commands = fc.oneof(
-  record({ verb: verb("ECHO"), text: fc.string({ unit: "grapheme" }) }),
+  record({ verb: verb("ECHO"), text: names }),
   record({ verb: fc.constantFrom<Verb>("TIME", "NOOP", "CLOSE") }),
   record({ verb: verb("HELP") }, { topic: fc.constantFrom(...Object.keys(SYNTAX)) }),
   record({ verb: verb("LIST") }, { partial: yes }),
@@ -52,6 +54,13 @@ Deno.test("formatCommand(), then parseCommand(), gives the same command", () => 
     const line = formatCommand(command);
     if (!line.includes("\n")) assertEquals(parseCommand(line), command);
   }));
+});
+
+Deno.test("formatCommand() makes no second command of what follows an LF in a name or a text", () => {
+  for (const text of ["a\nTIME", "a\r\nTIME", "a\0", "ab\x7f", "\x9b5m"]) {
+    assertThrows(() => formatCommand({ verb: "STAT", name: text }), ProtocolError, "it has control characters");
+    assertThrows(() => formatCommand({ verb: "ECHO", text }), ProtocolError, "it has control characters");
+  }
 });
 
 Deno.test("parseCommand(), then formatCommand(), gives the same line", () => {
