@@ -288,6 +288,19 @@ Deno.test("files: an upload that a newer run of the same user takes over stops a
   assertEquals(server.read("a"), content);
 });
 
+Deno.test("files: who looks with stat how far an upload of his own is does not end it", async () => {
+  await using server = await FileServer.start();
+  await using client = new Client();
+  const path = await client.folder.write("a", noise(4 * MIB));
+  const happened = async () => {
+    const { stderr } = await client.run(server.process, "stat", "a");
+    assertEquals(stderr, "files: the server says: 550 no such file: a\n"); // nothing of it is durable yet
+  };
+  using proxy = new FaultProxy(() => server.process, [{ side: "client", after: 2 * MIB, kind: "pause", happened }]);
+  const { code, stderr } = await client.run(proxy, "put", path);
+  assertEquals([code, stderr, proxy.connections], [0, "", 1]);
+});
+
 Deno.test("files: an upload whose last reply was lost is a success, without hashing too", async () => {
   await using server = await FileServer.start();
   await using client = new Client();

@@ -6,7 +6,8 @@ import { ProtocolError, UsageError } from "../../errors.ts";
 import type { ClientCommand, ClientVerb } from "../../files/client_commands.ts";
 import { formatReport } from "../../files/client_progress.ts";
 import { RefusalError } from "../../files/client_talk.ts";
-import { CODE, COMPLETE, HASHED, LISTED, PARTIAL } from "../../files/replies.ts";
+import { partialId } from "../../files/partial.ts";
+import { CODE, COMPLETE, HASHED, LISTED, LISTED_PARTIAL, PARTIAL } from "../../files/replies.ts";
 import { safeName } from "../../files/safe_name.ts";
 import type { Command } from "../../files/commands.ts";
 import { printable } from "../../text.ts";
@@ -73,17 +74,15 @@ const RUN: Record<ClientVerb, Run> = {
     }
   },
   async stat(context, [name = ""]) {
-    const answer = await ask(
-      context,
-      { verb: "STAT", name, token: await context.token() },
-      CODE.complete,
-      CODE.partial,
-    );
+    const answer = await ask(context, { verb: "STAT", name }, CODE.complete, CODE.partial, CODE.missing);
     if (answer.code === CODE.complete) {
       const { size, sha256 = null } = COMPLETE.parse(answer.text);
       return await print(context, { name, complete: true, size, sha256 }, `${name}: complete, ${size} bytes`);
     }
-    const { offset, size } = PARTIAL.parse(answer.text);
+    const found = await findOwnPartial(context, name) ??
+      (answer.code === CODE.partial ? PARTIAL.parse(answer.text) : undefined);
+    if (found === undefined) throw new RefusalError(answer);
+    const { offset, size } = found;
     await print(context, { name, complete: false, size, offset }, `${name}: partial, ${offset} of ${size} bytes`);
   },
   async hash(context, [name = "", given]) {
@@ -113,6 +112,15 @@ const RUN: Record<ClientVerb, Run> = {
     await print(context, { time: text }, text);
   },
 };
+
+/** What has come of the user's own upload. STAT with the token would end one that is under way: who only looks asks for the list. */
+async function findOwnPartial(context: ShellContext, name: string) {
+  const { lines } = await ask(context, { verb: "LIST", partial: true }, CODE.list);
+  const token = await context.token();
+  return lines.map((line) => LISTED_PARTIAL.parse(line)).find((partial) =>
+    partial.name === name.normalize("NFC") && partial.id === partialId({ ...partial, token })
+  );
+}
 
 /** Says a command; anything but the expected replies is a refusal. */
 async function ask({ dialer }: ShellContext, command: Command, ...expected: number[]): Promise<Reply> {
