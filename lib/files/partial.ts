@@ -27,10 +27,10 @@ export function partialId({ name, size, token = "" }: UploadIdentity): string {
   return createHash("sha256").update(`${name}\0${size}\0${token}`).digest("hex").slice(0, 16);
 }
 
-/** The name of the file that holds what has come of an upload. */
-export function partialName(identity: UploadIdentity): string {
+/** The name of the file that holds what has come of an upload; of a download, whose file no server takes for one of its own. */
+export function partialName(identity: UploadIdentity, ending: "part" | "download" = "part"): string {
   const cut = decodeText(encodeText(identity.name).subarray(0, NAME_PART_LENGTH)).replace(/\ufffd+$/, "");
-  return `.${cut}.${partialId(identity)}.part`;
+  return `.${cut}.${partialId(identity)}.${ending}`;
 }
 
 /** What a file of the folder is to uploads: the id of the one that it belongs to, and which of its files it is. */

@@ -170,7 +170,7 @@ async function checkGone(of: Case): Promise<void> {
   assertEquals(code, 75, stderr);
   assertMatch(stderr, of.pulled === "client" ? /trying again 5\/5/ : /interrupted/);
   const kept = Array.from(Deno.readDirSync(scene.received.path), ({ name }) => name);
-  assert(kept.some((name) => name.startsWith(`.${NAME}.`) && name.endsWith(".part")), kept.join("\n"));
+  assert(kept.some((name) => name.startsWith(`.${NAME}.`) && /\.(part|download)$/.test(name)), kept.join("\n"));
   assert(!kept.includes(NAME), "a part has the name of the whole");
 }
 

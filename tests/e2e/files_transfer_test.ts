@@ -6,7 +6,7 @@ import { decodeText, encodeText } from "../../lib/bytes.ts";
 import { FOLLOWS, SENT } from "../../lib/files/replies.ts";
 import { writeAll } from "../../lib/net/tcp.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
-import { inTime } from "../harness.ts";
+import { inTime, startServer } from "../harness.ts";
 import { type Fault, FaultProxy } from "./fault_proxy.ts";
 import { arrived, Client, prepare, readArrived, testEach, WAYS } from "./files_ways.ts";
 import { FileServer, noise, sha256 } from "./files_wire.ts";
@@ -299,6 +299,20 @@ Deno.test("files: who looks with stat how far an upload of his own is does not e
   using proxy = new FaultProxy(() => server.process, [{ side: "client", after: 2 * MIB, kind: "pause", happened }]);
   const { code, stderr } = await client.run(proxy, "put", path);
   assertEquals([code, stderr, proxy.connections], [0, "", 1]);
+});
+
+Deno.test("files: a server whose folder is that of a download leaves alone what has come of it", async () => {
+  await using server = await FileServer.start();
+  await using client = new Client();
+  const content = noise(4 * MIB);
+  await server.folder.write("a", content);
+  const happened = async () => {
+    await using _ = await startServer("servers/files", ["--root", client.folder.path]);
+  };
+  using proxy = new FaultProxy(() => server.process, [{ side: "server", after: 2 * MIB, kind: "pause", happened }]);
+  const { code, stderr } = await client.run(proxy, "get", "a", client.path("a"));
+  assertEquals([code, stderr], [0, ""]);
+  assertEquals(client.read("a"), content);
 });
 
 Deno.test("files: an upload whose last reply was lost is a success, without hashing too", async () => {

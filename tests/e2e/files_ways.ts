@@ -54,7 +54,7 @@ export class Client implements AsyncDisposable {
 
   /** Where what comes of a download is kept. */
   partial(name: string, remote = name): string {
-    return this.path(partialName({ name, size: 0, token: `127.0.0.1\0${remote}` }));
+    return this.path(partialName({ name, size: 0, token: `127.0.0.1\0${remote}` }, "download"));
   }
 }
 

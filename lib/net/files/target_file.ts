@@ -1,5 +1,5 @@
 /**
- * A file that is being downloaded. Its bytes are in `.NAME.ID.part` beside it, what they belong to in `.NAME.ID.part.json`;
+ * A file that is being downloaded. Its bytes are in `.NAME.ID.download` beside it, what they belong to in `.NAME.ID.download.json`;
  * under its own name it appears when it is whole, verified and durable.
  * @module
  */
@@ -197,7 +197,7 @@ function removePartial(partial: string): void {
 function placeOf({ path, host, name }: Pick<TargetOptions, "path" | "host" | "name">): [string, string] {
   const end = path.lastIndexOf("/") + 1;
   const folder = path.slice(0, end) || "./";
-  return [folder, folder + partialName({ name: path.slice(end), size: 0, token: `${host}\0${name}` })];
+  return [folder, folder + partialName({ name: path.slice(end), size: 0, token: `${host}\0${name}` }, "download")];
 }
 
 function recordOf(partial: string): string {
