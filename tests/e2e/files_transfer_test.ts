@@ -263,6 +263,23 @@ Deno.test("files: two downloads to one place: the second is refused, the first i
   assertEquals(client.read("a"), noise(4 * MIB));
 });
 
+Deno.test("files: rm-partial leaves alone a download that is under way, and removes one that is not", async () => {
+  await using server = await FileServer.start();
+  await using client = new Client();
+  await server.folder.write("a", noise(4 * MIB));
+  const remove = () => client.run(server.process, "rm-partial", "a", client.path("a"));
+  const happened = async () => {
+    const { code, stderr } = await remove();
+    assertEquals([code, stderr.includes("another download of it is under way")], [1, true], stderr);
+  };
+  using proxy = new FaultProxy(() => server.process, [{ side: "server", after: 2 * MIB, kind: "pause", happened }]);
+  const { code, stderr } = await client.run(proxy, "get", "a", client.path("a"));
+  assertEquals([code, stderr, client.files()], [0, "", ["a"]]);
+  await Deno.writeFile(client.partial("b", "a"), noise(3));
+  const { stdout } = await client.run(server.process, "rm-partial", "a", client.path("b"));
+  assertEquals([stdout, client.files()], ["a: removed here\n", ["a"]]);
+});
+
 Deno.test("files: an upload that a newer run of the same user takes over stops and is not fought for", async () => {
   await using server = await FileServer.start();
   await using client = new Client();

@@ -96,7 +96,7 @@ const RUN: Record<ClientVerb, Run> = {
   },
   "rm-partial": async (context, [name = "", path = localName(name)]) => {
     const { dialer } = context;
-    const isHere = removeDownload({ path, name, host: dialer.options.hostname });
+    const isHere = await removeDownload({ path, name, host: dialer.options.hostname });
     const answer = await dialer.ask({ verb: "ABORT", name, token: await context.token() });
     const isThere = answer.code === CODE.ok;
     if (!isThere && !(isHere && answer.code === CODE.missing)) throw new RefusalError(answer);

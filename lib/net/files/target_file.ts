@@ -59,16 +59,8 @@ export class TargetFile implements Disposable {
    */
   static open(options: TargetOptions): Promise<TargetFile> {
     const [, partial] = placeOf(options);
-    return attempt(`keep what comes of ${options.path} in ${partial}`, async () => {
-      const seen = look(partial);
-      if (seen !== undefined && !isPlain(seen)) throw new Error("it is there and no plain file");
-      const file = Deno.openSync(partial, { read: true, write: true, createNew: seen === undefined });
-      const info = file.statSync();
-      const isOurs = seen === undefined || info.ino === seen.ino && info.dev === seen.dev;
-      if (isOurs && await file.tryLock(true)) return new TargetFile(options, file);
-      file.close();
-      throw new Deno.errors.Busy("another download of it is under way");
-    });
+    const open = async () => new TargetFile(options, await openAlone(partial));
+    return attempt(`keep what comes of ${options.path} in ${partial}`, open);
   }
 
   /** Closes the partial; one without a byte is removed. */
@@ -180,13 +172,33 @@ export class TargetFile implements Disposable {
   }
 }
 
-/** Removes what has come of a download that is not under way; whether there was any. */
-export function removeDownload(options: Pick<TargetOptions, "path" | "host" | "name">): boolean {
+/**
+ * Removes what has come of a download; resolves to whether there was any.
+ * @throws {AttemptError} if it is under way
+ */
+export async function removeDownload(options: Pick<TargetOptions, "path" | "host" | "name">): Promise<boolean> {
   const [, partial] = placeOf(options);
   const info = look(partial);
   if (info === undefined || !isPlain(info)) return false;
-  removePartial(partial);
+  await attempt(`remove ${partial}`, async () => {
+    using _ = await openAlone(partial);
+    removePartial(partial);
+  });
   return true;
+}
+
+/** Opens a partial, or makes it, and locks it. */
+async function openAlone(partial: string): Promise<Deno.FsFile> {
+  const seen = look(partial);
+  if (seen !== undefined && !isPlain(seen)) throw new Error("it is there and no plain file");
+  const file = Deno.openSync(partial, { read: true, write: true, createNew: seen === undefined });
+  if (await file.tryLock(true)) {
+    const { ino, dev } = file.statSync();
+    const now = look(partial); // another download may have given it the file's name before it was locked
+    if (now !== undefined && isPlain(now) && now.ino === ino && now.dev === dev) return file;
+  }
+  file.close();
+  throw new Deno.errors.Busy("another download of it is under way");
 }
 
 function removePartial(partial: string): void {
