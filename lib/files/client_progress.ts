@@ -69,10 +69,33 @@ export function formatProgress(name: string, meter: Meter, { now, columns }: { n
   const percent = `${Math.floor(100 * share)} %`.padStart(5);
   const amount = `${mebibytes(meter.position)}/${mebibytes(meter.size)} MiB  ${speed}`;
   const bar = `[${"=".repeat(Math.floor(BAR_WIDTH * share)).padEnd(BAR_WIDTH)}]`;
-  const whole = `${name} ${percent} ${bar} ${amount}`;
-  if (whole.length < columns) return whole;
-  const rest = ` ${percent} ${amount}`;
-  return (name.slice(0, Math.max(1, columns - 1 - rest.length)) + rest).slice(0, columns - 1);
+  const rest = ` ${percent} ${bar} ${amount}`;
+  if (widthOf(name) + rest.length < columns) return name + rest;
+  const short = ` ${percent} ${amount}`;
+  return cut(cut(name, Math.max(1, columns - 1 - short.length)) + short, columns - 1);
+}
+
+/** What takes two columns of a terminal: East Asia's letters and emoji (UAX #11), and what takes none: marks on others. */
+const WIDE =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{16fe0}-\u{1b2ff}\u{1f200}-\u{1f2ff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/u;
+const MARK = /[\p{Mn}\p{Me}\p{Cf}]/u;
+
+/** The columns that a text takes. */
+function widthOf(text: string): number {
+  return Array.from(text).reduce(
+    (sum, character) => sum + (WIDE.test(character) ? 2 : MARK.test(character) ? 0 : 1),
+    0,
+  );
+}
+
+/** As much of a text's beginning as fits. */
+function cut(text: string, columns: number): string {
+  let kept = "";
+  for (const character of text) {
+    if (widthOf(kept + character) > columns) break;
+    kept += character;
+  }
+  return kept;
 }
 
 function formatEta({ secondsLeft }: Meter): string {

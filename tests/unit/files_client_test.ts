@@ -195,6 +195,18 @@ Deno.test("formatProgress: fits the terminal, says when it is stalled", () => {
   assertStringIncludes(formatProgress("f", new Meter(0, 0, 0), { now: 0, columns: 80 }), "100 %");
 });
 
+Deno.test("formatProgress: a name of wide characters takes two columns for each, marks take none", () => {
+  const meter = new Meter(1024 * MIB, 0, 0);
+  const line = (name: string, columns: number) => formatProgress(name, meter, { now: 0, columns });
+  const rest = "   0 % 0/1024 MiB  0.0 MB/s  ETA -:--";
+  const bar = `   0 % [${" ".repeat(20)}] 0/1024 MiB  0.0 MB/s  ETA -:--`;
+  assertEquals(line("写真", bar.length + 5), `写真 ${bar.slice(1)}`);
+  assertEquals(line("写真", bar.length + 4), `写真 ${rest.slice(1)}`);
+  assertEquals(line("写真ファイル", rest.length + 6), `写真 ${rest.slice(1)}`); // a fifth column holds no half of one
+  assertEquals(line("😀😀😀", rest.length + 5), `😀😀 ${rest.slice(1)}`);
+  assertEquals(line("e\u0301".repeat(4), rest.length + 5), `${"e\u0301".repeat(4)} ${rest.slice(1)}`);
+});
+
 Deno.test("formatReport: bytes, seconds, both rates, digest, breaks", () => {
   const report: Report = {
     command: "put",

@@ -27,6 +27,8 @@ import { isDiskFull, look, TargetFile } from "./target_file.ts";
 
 /** How often the progress is drawn, in ms. */
 const DRAW_MS = 200;
+/** How wide a terminal is that does not tell. */
+const DEFAULT_COLUMNS = 80;
 
 /** What the user decides when the tries are used up. */
 export type Decision = "retry" | "keep" | "discard";
@@ -337,7 +339,7 @@ class Progress implements Disposable {
   #draw(): void {
     if (this.#meter === undefined || !this.#isMoving) return;
     this.#drawn = performance.now();
-    const columns = Deno.consoleSize().columns - 1; // one is left for the cursor
+    const columns = (Deno.consoleSize().columns || DEFAULT_COLUMNS) - 1; // one is left for the cursor
     this.#status?.(formatProgress(this.#name, this.#meter, { now: this.#drawn, columns }));
   }
 
