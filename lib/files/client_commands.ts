@@ -3,6 +3,7 @@
  * @module
  */
 import { UsageError } from "../errors.ts";
+import { printable } from "../text.ts";
 
 /** What an argument names: a file here or there. */
 type Place = "local" | "remote";
@@ -168,9 +169,25 @@ export interface Completion {
 export function completionOf(line: string): Completion {
   const [, end = ""] = /(?:^|\s)("(?:[^"\\]|\\.)*|[^\s"]*)$/su.exec(line) ?? [];
   const word = end.replace(/^"/, "").replace(/\\(["\\])/g, "$1");
-  const [verb, ...before] = splitLine(line.slice(0, line.length - end.length));
+  const words = splitLine(line.slice(0, line.length - end.length));
+  const [verb, ...before] = words.filter((word) => !word.startsWith("-")); // options may stand anywhere
   if (verb === undefined) return { kind: "verb", end, word };
   const { places = [], max }: Word = isVerb(verb) ? WORDS[verb] : WORDS.time;
   const kind = before.length < max ? places[Math.min(before.length, places.length - 1)] : undefined;
   return { kind: kind ?? "nothing", end, word };
+}
+
+/**
+ * How the names that begin with `word` are typed: in quotes where they need them; those of a folder stay open for what is in
+ * it. A name with controls is left out: they would act on the terminal, and a stranger may have chosen it.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * assertEquals(candidatesFor("t", ["two words", "three/", "one"]), ['"two words"', "three/"]);
+ * ```
+ */
+export function candidatesFor(word: string, names: readonly string[]): string[] {
+  return names.filter((name) => name.startsWith(word) && printable(name) === name).map((name) =>
+    name.endsWith("/") ? quoteWord(name).replace(/"$/, "") : quoteWord(name)
+  );
 }

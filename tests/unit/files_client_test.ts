@@ -1,5 +1,12 @@
 import { UsageError } from "../../lib/errors.ts";
-import { completionOf, quoteWord, readCommand, splitLine, splitTarget } from "../../lib/files/client_commands.ts";
+import {
+  candidatesFor,
+  completionOf,
+  quoteWord,
+  readCommand,
+  splitLine,
+  splitTarget,
+} from "../../lib/files/client_commands.ts";
 import { formatProgress, formatReport, Meter, type Report } from "../../lib/files/client_progress.ts";
 import { MAX_TRIES, Retry } from "../../lib/files/client_retry.ts";
 import {
@@ -267,4 +274,13 @@ Deno.test("splitLine, quoteWord, completionOf: what is typed", () => {
   assertEquals(kinds("get a b", "get a b c", "rm-partial a "), ["local", "nothing", "local"]);
   assertEquals(kinds("mput a b c d", "mget a b c d", "stat a"), ["local", "remote", "remote"]);
   assertEquals(kinds("time x", "echo x", "nope x", "stat a b"), Array(4).fill("nothing"));
+  assertEquals(kinds("put --overwrite a", "get a --no-verify b", "put --overwrite a b"), ["local", "local", "remote"]);
+});
+
+Deno.test("candidatesFor: the line that Tab makes can be typed on and is what was meant", () => {
+  assertEquals(candidatesFor("my", ["my dir/", "my dog", "mydir/", "other"]), ['"my dir/', '"my dog"', "mydir/"]);
+  const typed = `put ${candidatesFor("my", ["my dir/"])[0]}in`;
+  assertEquals(completionOf(typed), { kind: "local", end: '"my dir/in', word: "my dir/in" });
+  assertEquals(splitLine(`${typed}ner"`), ["put", "my dir/inner"]);
+  assertEquals(candidatesFor("", ["a\x1b[2J", "b\nput c", "\u202ed", "e"]), ["e"]);
 });

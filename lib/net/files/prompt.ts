@@ -4,7 +4,7 @@
  * @module
  */
 import { decodeText, encodeText } from "../../bytes.ts";
-import { completionOf, quoteWord, WORDS } from "../../files/client_commands.ts";
+import { candidatesFor, completionOf, WORDS } from "../../files/client_commands.ts";
 import { CODE, LISTED } from "../../files/replies.ts";
 import { Terminal } from "../terminal.ts";
 import type { Dialer } from "./link.ts";
@@ -138,7 +138,7 @@ export class Prompt implements Disposable {
       return [words.map((name) => `${name} `), end];
     }
     const names = kind === "local" ? listLocal(word) : kind === "remote" ? await this.#listRemote() : [];
-    return [names.filter((name) => name.startsWith(word)).map(quoteWord), end];
+    return [candidatesFor(word, names), end];
   }
 
   /** The names there. While a command is under way the server is not asked: it would answer in the middle of it, or after it. */
