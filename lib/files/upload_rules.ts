@@ -68,7 +68,7 @@ export function judgePresent(command: UploadCommand, present: PresentFile): Refu
 
 /** The space that there is, in bytes. */
 export interface Space {
-  /** Free on the disk. */
+  /** Free on the disk, and not promised to uploads under way. */
   readonly free: number;
   /** Taken by files and partials, and promised to uploads under way. */
   readonly used: number;

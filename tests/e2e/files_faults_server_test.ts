@@ -425,6 +425,43 @@ testWith(
   },
 );
 
+testWith(["root", "mount"], "files: what is promised to an upload under way is not free for another one", async () => {
+  await using disk = new TestFolder();
+  const mounted = await runTool("mount", ["-t", "tmpfs", "-o", "size=8m", "tmpfs", disk.path]);
+  if (mounted.code !== 0) return console.log(`skipped: mount: ${mounted.stderr}`);
+  try {
+    await using server = await startServer("servers/files", ["--root", disk.path]);
+    using first = await Wire.to(server);
+    using second = await Wire.to(server);
+    const content = noise(6 * MIB);
+    assertEquals((await first.ask(`UPLOAD a ${content.length} WAIT`)).code, 150);
+    assertEquals((await second.ask(`UPLOAD b ${3 * MIB} WAIT`)).code, 452);
+    assertEquals((await second.ask(`UPLOAD b ${MIB} WAIT`)).code, 150);
+    await first.send(content);
+    assertEquals((await first.reply()).code, 226);
+  } finally {
+    await runTool("umount", [disk.path]);
+  }
+});
+
+Deno.test("files: --quota counts an upload from the moment it was found to fit, also while it hashes", async () => {
+  await using server = await FileServer.start("--quota", "110MiB");
+  const content = noise(100 * MIB);
+  {
+    using wire = await server.connect();
+    assertEquals((await wire.ask(`UPLOAD a ${content.length} WAIT`)).code, 150);
+    await wire.send(content.subarray(0, 90 * MIB));
+  }
+  await server.process.logged("broken off at");
+  using first = await server.connect();
+  using second = await server.connect();
+  const offset = 89 * MIB; // from there it has to be hashed
+  await first.send(`UPLOAD a ${content.length} ${offset} WAIT\r\n`);
+  await server.process.printed(`UPLOAD a ${content.length} ${offset} WAIT`);
+  assertEquals((await second.ask(`UPLOAD b ${15 * MIB} WAIT`)).code, 452);
+  assertEquals((await first.reply()).code, 150);
+});
+
 // --- Many, and slow -----------------------------------------------------------------------------------------------------
 
 Deno.test("files: 200 slow clients at once: memory stays bounded, others are served, every file is right", async () => {

@@ -111,7 +111,7 @@ export class Partials {
   }
 
   /** Begins anew. */
-  create(identity: UploadIdentity, options: Omit<UploadState, "offset">): PartialFile {
+  async create(identity: UploadIdentity, options: Omit<UploadState, "offset">): Promise<PartialFile> {
     const data = partialName(identity);
     const info = this.#folder.look(data);
     if (info !== undefined && !isPlain(info)) {
@@ -119,30 +119,35 @@ export class Partials {
     }
     this.remove(data);
     const file = onDisk(() => Deno.openSync(this.#folder.pathOf(data), { read: true, write: true, createNew: true }));
-    return this.#prepare(file, { data, identity, recorded: 0 }, { ...options, offset: 0 });
+    return await this.#prepare(file, { data, identity, recorded: 0 }, { ...options, offset: 0 });
   }
 
   /** Goes on from `offset`; what lies beyond is cut off. */
-  resume({ data, record }: Found, identity: UploadIdentity, state: UploadState): PartialFile {
+  async resume({ data, record }: Found, identity: UploadIdentity, state: UploadState): Promise<PartialFile> {
     const opened = this.#folder.open(data, { read: true, write: true });
     if (opened === undefined) throw new RefusedError(CODE.missing, "what has come of it is not in a plain file");
     this.#hashes.delete(data);
-    onDisk(() => {
-      opened.file.truncateSync(state.offset);
-      opened.file.seekSync(state.offset, Deno.SeekMode.Start);
-    });
-    return this.#prepare(opened.file, { data, identity, recorded: record.offset }, state);
+    return await this.#prepare(opened.file, { data, identity, recorded: record.offset }, state);
   }
 
-  #prepare(file: Deno.FsFile, place: Pick<Place, "data" | "identity" | "recorded">, state: UploadState): PartialFile {
-    const partial = new PartialFile(file, { ...place, partials: this, folder: this.#folder }, state);
+  async #prepare(
+    file: Deno.FsFile,
+    place: Pick<Place, "data" | "identity" | "recorded">,
+    state: UploadState,
+  ): Promise<PartialFile> {
     try {
+      onDisk(() => {
+        file.truncateSync(state.offset);
+        file.seekSync(state.offset, Deno.SeekMode.Start);
+      });
+      const partial = new PartialFile(file, { ...place, partials: this, folder: this.#folder }, state);
       partial.reserveRecord();
+      if (partial.durable < partial.received) await partial.checkpoint(); // it was cut back
+      return partial;
     } catch (error) {
       file.close();
       throw error;
     }
-    return partial;
   }
 
   /** Removes a partial and all that belongs to it. */

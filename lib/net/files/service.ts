@@ -4,6 +4,7 @@
  */
 import { foldName } from "../../files/safe_name.ts";
 import { CODE } from "../../files/replies.ts";
+import type { Space } from "../../files/upload_rules.ts";
 import type { Log } from "../log.ts";
 import type { SocketConnection } from "../tcp.ts";
 import { withDeadline } from "../timing.ts";
@@ -129,9 +130,11 @@ export class FileService implements Disposable {
     }
   }
 
-  /** Bytes that are promised to uploads under way. */
-  promised(): number {
-    return this.#claims.values().reduce((sum, { missing }) => sum + missing, 0);
+  /** The space that there is, without what is promised to uploads under way. */
+  space(): Space {
+    const promised = this.#claims.values().reduce((sum, { missing }) => sum + missing, 0);
+    const { quota } = this.limits;
+    return { free: this.folder.free() - promised, used: quota && this.folder.used() + promised, quota };
   }
 
   /**

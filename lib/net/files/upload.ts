@@ -4,6 +4,7 @@
  */
 import type { UploadCommand } from "../../files/commands.ts";
 import { formatRate, LeastRate, RateLimit } from "../../files/rate.ts";
+import { partialName } from "../../files/partial.ts";
 import { CODE, PROGRESS, SEND, STORED } from "../../files/replies.ts";
 import { safeName } from "../../files/safe_name.ts";
 import {
@@ -85,11 +86,11 @@ class Upload {
     RefusedError.check(refuseSize(command.size, service.limits.maxFile));
     const claim = await service.claim(command.name, command.token, peer);
     try {
-      const partial = await openPartial(service, peer, command);
-      claim.data = partial.data;
-      claim.missing = command.size - partial.received;
-      if (partial.durable < partial.received) await partial.checkpoint(); // it was cut back
-      return new Upload(service, peer, { command, claim, partial });
+      return new Upload(service, peer, {
+        command,
+        claim,
+        partial: await openPartial(service, peer, { command, claim }),
+      });
     } catch (error) {
       claim[Symbol.dispose]();
       throw error;
@@ -211,25 +212,34 @@ class Upload {
 }
 
 /** The file that the body goes to, at its offset. */
-async function openPartial(service: FileService, peer: Peer, command: UploadCommand): Promise<PartialFile> {
+async function openPartial(
+  service: FileService,
+  peer: Peer,
+  { command, claim }: { command: UploadCommand; claim: Claim },
+): Promise<PartialFile> {
   const { name, size, offset = 0, nohash } = command;
-  const { folder, partials, limits } = service;
+  const { partials } = service;
   await checkPresentDigest(service, peer, command);
   checkPresent(service, command);
   const identity = { name, size, token: command.token };
   const announced = command.sha256 === "AFTER" ? undefined : command.sha256;
+  claim.data = partialName(identity); // from here on it is nobody's to remove
   const found = partials.find(identity);
-  const space = { free: folder.free(), quota: limits.quota, used: limits.quota && folder.used() + service.promised() };
-  const gained = found === undefined ? 0 : found.info.size; // what is there counts as used, and will be used again
-  RefusedError.check(refuseSpace(size - gained, space, found?.record.offset ?? 0));
+  const missing = size - (found?.info.size ?? 0); // what is there counts as used, and will be used again
+  RefusedError.check(refuseSpace(missing, service.space(), found?.record.offset ?? 0));
+  claim.missing = missing; // from here on it is promised: others may ask while this one hashes
   if (offset === 0 || found === undefined) {
     RefusedError.check(refuseOffset(command, found?.record, undefined));
-    return partials.create(identity, { hash: nohash ? undefined : sha256(), sha256: announced });
+    return await partials.create(identity, { hash: nohash ? undefined : sha256(), sha256: announced });
   }
   RefusedError.check(refuseOffset(command, found.record, partials.keptHash(found)?.digest("hex")));
   const hash = nohash ? undefined : await prefixHash(service, peer, { found, offset });
   RefusedError.check(refusePrefix(command.prefix, hash?.copy().digest("hex")));
-  return partials.resume(found, identity, { offset, hash, sha256: announced ?? found.record.sha256 ?? undefined });
+  return await partials.resume(found, identity, {
+    offset,
+    hash,
+    sha256: announced ?? found.record.sha256 ?? undefined,
+  });
 }
 
 /** The state of the digest at `offset`. */
