@@ -20,6 +20,7 @@ import {
   STORED,
   WORKING,
 } from "../../lib/files/replies.ts";
+import { changedAt } from "../../lib/net/files/folder.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
 
 const texts = fc.string({ unit: fc.constantFrom("a", " ", "-", "5", "é", "\t"), maxLength: 20 });
@@ -150,4 +151,13 @@ const VALUES = {
 
 Deno.test("a number above 2^53 - 1 in a reply is refused", () => {
   assertThrows(() => STORED.parse("stored 9007199254740992 sha256=-"), ProtocolError, "too large");
+});
+
+Deno.test("changedAt: a file from another age does not make the list unreadable", () => {
+  const info = { size: 1, sha256: undefined, name: "f" };
+  for (const time of [NaN, -1, 0, Date.UTC(10_000, 0), 8.64e15]) {
+    const changed = changedAt({ mtime: new Date(time) });
+    assertEquals(LISTED.parse(LISTED.format({ ...info, changed })), { ...info, changed });
+  }
+  assertEquals(changedAt({ mtime: null }), 0);
 });

@@ -10,6 +10,8 @@ import { attempt, reason } from "../failure.ts";
 const LOCK_NAME = ".lock";
 /** How old what is known of other names may be, in ms: to read them all for each upload would cost too much where there are many. */
 const FOLD_MS = 1000;
+/** The last time of four-digit years, in ms since 1970. */
+const LAST_CHANGE = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 /** What a write fails with when there is no space. */
 const NO_SPACE = new Set<unknown>(["ENOSPC", "EDQUOT", "EFBIG"]);
 
@@ -60,9 +62,9 @@ export function isPlain(info: Deno.FileInfo): boolean {
   return info.isFile && (info.nlink ?? 1) === 1;
 }
 
-/** When a file was last changed, in ms since 1970. */
-export function changedAt({ mtime }: Deno.FileInfo): number {
-  return Math.max(0, mtime?.getTime() ?? 0);
+/** When a file was last changed, in ms since 1970; a time before that or after the year 9999, which no reply can tell, is cut. */
+export function changedAt({ mtime }: Pick<Deno.FileInfo, "mtime">): number {
+  return Math.min(Math.max(0, mtime?.getTime() || 0), LAST_CHANGE);
 }
 
 /** A folder with an exclusive lock. */
