@@ -18,9 +18,8 @@ export type LineEvent =
   | { readonly type: "refused"; readonly code: number; readonly text: string; readonly ends: boolean };
 
 const LF = 0x0a;
-/** A character and the key that takes it back. */
-// deno-lint-ignore no-control-regex
-const TAKEN_BACK = /[^\x08\x7f][\x08\x7f]|^[\x08\x7f]/u;
+/** The keys that take a character back: BACKSPACE and DELETE. */
+const TAKE_BACK = new Set(["\b", "\x7f"]);
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -150,9 +149,14 @@ function editLine(bytes: Uint8Array): string {
   } catch {
     throw new CommandError(500, "bad characters: a line is UTF-8");
   }
-  while (TAKEN_BACK.test(line)) line = line.replace(TAKEN_BACK, "");
-  if (CONTROL.test(line)) throw new CommandError(500, "bad characters: a line has no controls");
-  return line;
+  const kept: string[] = [];
+  for (const character of line) {
+    if (TAKE_BACK.has(character)) kept.pop();
+    else kept.push(character);
+  }
+  const edited = kept.join("");
+  if (CONTROL.test(edited)) throw new CommandError(500, "bad characters: a line has no controls");
+  return edited;
 }
 
 /** The bytes of a line, CRLF included. */
