@@ -2,10 +2,10 @@
  * The person in front of the files client: the prompt, Tab, how a transfer goes, and the question when it is stuck.
  * @module
  */
-import { Dialer, type Link } from "../../lib/net/files/link.ts";
-import { connectTcp } from "../../lib/net/tcp.ts";
-import { assertEquals, assertMatch } from "../assert.ts";
-import { testWith } from "../harness.ts";
+import { Dialer, type Link, LinkLostError } from "../../lib/net/files/link.ts";
+import { connectTcp, type TcpConnection } from "../../lib/net/tcp.ts";
+import { assertEquals, assertMatch, assertRejects } from "../assert.ts";
+import { inTime, testWith } from "../harness.ts";
 import { Screen } from "../screen.ts";
 import { type Fault, FaultProxy } from "./fault_proxy.ts";
 import { Client } from "./files_ways.ts";
@@ -190,6 +190,27 @@ Deno.test("Dialer: a talk, a question and a heartbeat at the same time have the 
   const talk = dialer.talk(async (link) => [await say(link, "1"), await say(link, "2")]);
   const [[one, two], three] = await Promise.all([talk, say(dialer, "3"), dialer.beat(0)]);
   assertEquals([one!.text, two!.text, three.text], ["1", "2", "3"]);
+});
+
+Deno.test("Dialer: an interruption does not wait for a server that does not answer; who answers later is let go", async () => {
+  await using server = await FileServer.start();
+  const { hostname, port } = server.process;
+  const connected = Promise.withResolvers<TcpConnection>();
+  const stop = new AbortController();
+  const { signal } = stop;
+  await using dialer = new Dialer({
+    hostname,
+    connect: () => connected.promise,
+    timeout: 0,
+    signal,
+    explain: () => {},
+  });
+  const link = dialer.get();
+  stop.abort();
+  await inTime(assertRejects(() => link, LinkLostError, "interrupted"), "the interruption");
+  const late = await connectTcp({ hostname, port, timeout: 0 });
+  connected.resolve(late);
+  await inTime(late.closed, "its end");
 });
 
 testWith(
