@@ -390,6 +390,18 @@ Deno.test("files: --partials-ttl: what nobody goes on with is removed, the rest 
   assert(!server.files().some((name) => name.startsWith(".old")));
 });
 
+Deno.test("files: --partials-ttl: what is too old is removed when it is, not an hour later", async () => {
+  await using server = await FileServer.start("--partials-ttl", "1s");
+  {
+    using wire = await server.connect();
+    assertEquals((await wire.ask("UPLOAD a 9 WAIT")).code, 150);
+    await wire.send("hello");
+  }
+  await server.process.logged("broken off at 5 bytes, 5 are kept");
+  await server.process.logged("removed 3 old files"); // the bytes, their record and the space of the next one
+  assertEquals(server.files(), []);
+});
+
 // --- A full disk --------------------------------------------------------------------------------------------------------
 
 testWith(

@@ -17,8 +17,10 @@ import { Turns, Watch } from "./watch.ts";
 
 /** How long the older connection of an upload may take to put down what has come, in ms. */
 const TAKEOVER_MS = 2000;
-/** How often partials that are too old are looked for, in ms. */
+/** How often partials that are too old are looked for, in ms; as often as they become so, if that is more often. */
 const SWEEP_MS = 3_600_000;
+const LEAST_SWEEP_MS = 1000;
+
 /** What a file server allows. */
 export interface FileLimits {
   /** Of one file, in bytes. */
@@ -75,7 +77,11 @@ export class FileService implements Disposable {
     const { idle, line, stall } = limits.timeouts;
     this.watch = new Watch(Math.min(idle || Infinity, line, stall));
     this.#removeOld();
-    this.#sweep = setInterval(() => this.#removeOld(), SWEEP_MS);
+    const { partialsTtl } = limits;
+    this.#sweep = setInterval(
+      () => this.#removeOld(),
+      Math.min(SWEEP_MS, Math.max(partialsTtl || Infinity, LEAST_SWEEP_MS)),
+    );
   }
 
   [Symbol.dispose](): void {
