@@ -52,6 +52,9 @@ const OPTIONS = {
 async function serve(options: OptionValues<typeof OPTIONS> & ServerOptions, context: ServerContext): Promise<void> {
   const { root, host: hostname, port, maxConnections, idleTimeout: idle } = options;
   if (root === undefined) throw new UsageError("there is no folder to serve", { hint: "name one: --root DIR" });
+  if (options.rate !== 0 && options.minRate >= options.rate) {
+    throw new UsageError("no upload may be as fast as --min-rate wants it", { hint: "--min-rate below --rate, or 0" });
+  }
   const secure = await optionalSecurity(options, { path: "servers/files", log: context.log });
   const listener = Deno.listen({ hostname, port });
   using folder = await Folder.open(root);

@@ -504,7 +504,7 @@ Deno.test("files: --rate holds a transfer back", async () => {
   assertEquals((await wire.reply()).code, 226);
 });
 
-Deno.test("files: without --root, with none that is there, with a file or with one that is taken: one line that says so", async () => {
+Deno.test("files: without --root, with none that is there, with a file or with one that is taken, or with a --rate that no upload outlives: one line that says so", async () => {
   await using server = await FileServer.start();
   const file = await server.folder.write("file", "");
   for (
@@ -516,6 +516,7 @@ Deno.test("files: without --root, with none that is there, with a file or with o
         "(make it: mkdir /nonexistent)",
       ],
       [["--root", file], 1, "it is no folder"],
+      [["--root", server.folder.path, "--rate", "1KiB"], 2, "(--min-rate below --rate, or 0)"],
       [["--root", server.folder.path], 1, "another server has it"],
     ] as const
   ) {
