@@ -136,6 +136,32 @@ testWith(
   },
 );
 
+testWith(["python3"], "clients/files: how a transfer goes is shown to its end, also after Ctrl-D", async () => {
+  await using server = await FileServer.start("--rate", "4MiB");
+  await using client = new Client();
+  const path = await client.folder.write("a", noise(10 * MIB));
+  await using screen = open(client, server.process);
+  await screen.shows("files 127.0.0.1>");
+  await screen.type(`put "${path}"\r`);
+  await screen.find(/^a +\d+ % \d+\/10 MiB/m);
+  await screen.type("\x04");
+  await screen.find(/^a +\d+ % [5-9]\/10 MiB/m);
+  const { code, lines, terminal } = await screen.ended();
+  assertEquals([code, terminal], [0, "as it was"]);
+  assertMatch(lines.join(""), /\/a"a: 10485760 bytes in [^%]*$/);
+});
+
+testWith(["python3"], "clients/files: how a transfer goes is shown for a command of -m as well", async () => {
+  await using server = await FileServer.start("--rate", "4MiB");
+  await using client = new Client();
+  await server.folder.write("a", noise(6 * MIB));
+  await using screen = open(client, server.process, "-m", `get a "${client.path("b")}"`, "-m", "echo done");
+  await screen.find(/^a +\d+ % \d\/6 MiB/);
+  const { code, lines } = await screen.ended();
+  assertEquals(code, 0);
+  assertMatch(lines.join(""), /^a: 6291456 bytes in [^%]*done$/);
+});
+
 testWith(
   ["python3"],
   "clients/files: the prompt finds out that the link is dead, the next command makes a new one",

@@ -45,17 +45,22 @@ export class Prompt implements Disposable {
     return this.#texts.length === 0 && Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
   }
 
+  /** Where somebody types, unless he has ended that. */
+  get #line(): Terminal | undefined {
+    return this.#terminal?.interactive && !this.#terminal.left.aborted ? this.#terminal : undefined;
+  }
+
   /** Runs `print`, which writes whole lines, so that they appear above the line where the user types. */
   tell<T>(print: () => T): T {
-    if (this.#terminal !== undefined) return this.#terminal.above(print);
+    if (this.#line !== undefined) return this.#line.above(print);
     this.status(undefined);
     return print();
   }
 
   /** Shows how something goes, before what the user types meanwhile; undefined: it is over. */
   status(text: string | undefined): void {
-    if (this.#terminal !== undefined) return this.#terminal.prompt(text === undefined ? "" : `${text} `);
-    if (text !== undefined || this.#hasStatus) Deno.stderr.writeSync(encodeText(`\r${text ?? ""}\x1b[K`));
+    if (this.#line !== undefined) this.#line.prompt(text === undefined ? "" : `${text} `);
+    else if (text !== undefined || this.#hasStatus) Deno.stderr.writeSync(encodeText(`\r${text ?? ""}\x1b[K`));
     this.#hasStatus = text !== undefined;
   }
 
