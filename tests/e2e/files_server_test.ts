@@ -432,6 +432,15 @@ Deno.test("files: lines of 4096 bytes, of 4097, and of a million", async () => {
   }
 });
 
+Deno.test("files: a digest after a refused body that is a line too long is the end, like any other", async () => {
+  await using server = await FileServer.start();
+  using wire = await server.connect();
+  assertEquals((await upload(wire, "UPLOAD ../a 3 SHA256=AFTER", "abc")).code, 553);
+  await wire.send("0".repeat(5000));
+  assertEquals(await wire.reply(), { code: 500, text: "line too long: limit is 4096 bytes", lines: [] });
+  await wire.ended();
+});
+
 Deno.test("files: telnet's bytes are not the user's, in lines; the answer that it waits for comes at once", async () => {
   await using server = await FileServer.start();
   using wire = await server.connect();

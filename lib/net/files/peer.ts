@@ -211,8 +211,11 @@ export class Peer implements Wait, Disposable {
     this.expectBody(count, digestFollows);
     while (this.#reader.bodyLeft > 0) await this.readBody();
     this.endBody();
-    if (digestFollows) await this.next();
-    return true;
+    const event = digestFollows ? await this.next() : null; // what it says does not matter, but it must end
+    if (event?.type !== "refused" || !event.ends) return true;
+    await this.reply(event.code, event.text);
+    await this.sayGoodbye();
+    return false;
   }
 
   /** Half-closes, and reads what still comes for a moment: a connection closed over unread bytes is reset, and its last reply lost. */
