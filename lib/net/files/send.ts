@@ -24,12 +24,12 @@ const MAX_BLOCK = 2 ** 20;
 const QUICK_MS = 20;
 
 /** Sends a file; resolves to false when the connection has to end. */
-export async function sendDownload(service: FileService, peer: Peer, command: DownloadCommand): Promise<boolean> {
-  const name = safeName(command.name);
+export async function sendDownload(service: FileService, peer: Peer, given: DownloadCommand): Promise<boolean> {
+  const command = { ...given, name: safeName(given.name) };
+  const { name, offset = 0, raw = false } = command;
   using opened = service.folder.open(name);
   if (opened === undefined) throw new RefusedError(CODE.missing, `no such file: ${name}`);
   const { size } = opened.info;
-  const { offset = 0, raw = false } = command;
   if (offset > size) throw new RefusedError(CODE.differentSource, `offset ${size} is its end`);
   const count = Math.min(command.length ?? Infinity, size - offset);
   const hash = await startDigest(service, peer, { opened, command, toEnd: offset + count === size });
