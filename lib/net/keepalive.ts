@@ -53,7 +53,7 @@ let libc: Libc | null | undefined; // null: it cannot be had
 export function keepAlive(conn: Deno.TcpConn, wanted: KeepAlive = KEEP_ALIVE): KeepAlive | undefined {
   try {
     conn.setKeepAlive(true);
-    libc ??= openLibc();
+    if (libc === undefined) libc = openLibc();
     const descriptor = libc === null ? undefined : findDescriptor(libc, conn);
     if (libc === null || descriptor === undefined) return undefined;
     writeOption(libc, descriptor, { level: SOL_SOCKET, option: SO_KEEPALIVE, value: 1 });
