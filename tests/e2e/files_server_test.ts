@@ -8,6 +8,7 @@ import { SYNTAX } from "../../lib/files/commands.ts";
 import { COMPLETE, FOLLOWS, HASHED, LISTED, PARTIAL, SENT, STORED } from "../../lib/files/replies.ts";
 import { TcpConnection } from "../../lib/net/tcp.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
+import { TestFolder } from "../folder.ts";
 import { ROOT, run } from "../harness.ts";
 import { FileServer, noise, sha256, Wire } from "./files_wire.ts";
 
@@ -533,6 +534,14 @@ Deno.test("files: without --root, with none that is there, with a file or with o
     assertEquals([output.code, output.stdout], [code, ""]);
     assertStringIncludes(output.stderr, line);
   }
+});
+
+Deno.test("files: a server that may not ask for the free space says so before it listens", async () => {
+  await using folder = new TestFolder();
+  const args = ["--port", "0", "--root", folder.path];
+  const { code, stdout, stderr } = await run(SERVER, args, { permissions: ["-N", "-R", "-W"] });
+  assertEquals([code, stdout], [1, ""]);
+  assertMatch(stderr, /^files: serve the folder .*: requires sys access to "statfs".* \(try: deno run .*statfs.*\)\n$/);
 });
 
 Deno.test("files: neither screen nor log shows a token", async () => {

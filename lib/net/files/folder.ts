@@ -87,6 +87,7 @@ export class Folder implements Disposable {
     return await attempt(`serve the folder ${root}`, async () => {
       const path = await Deno.realPath(root);
       if (!(await Deno.stat(path)).isDirectory) throw new Deno.errors.NotADirectory("it is no folder");
+      statfsSync(path); // who may not ask for the space would refuse each upload
       const lock = await Deno.open(`${path}/${LOCK_NAME}`, { create: true, write: true });
       if (await lock.tryLock(true)) return new Folder(path, lock);
       lock.close();
