@@ -123,7 +123,8 @@ testEach(
   },
 );
 
-Deno.test("files: a source that changes while it is sent is not stored", async () => {
+const HASHING = [{ name: "both ends hash", options: [] }, { name: "nobody hashes", options: ["--no-verify"] }];
+testEach(HASHING, "files: a source that changes while it is sent is not stored", async ({ options }) => {
   await using server = await FileServer.start();
   await using client = new Client();
   const path = await client.folder.write("a", noise(24 * MIB));
@@ -132,9 +133,10 @@ Deno.test("files: a source that changes while it is sent is not stored", async (
     await writeAll(file, noise(24 * MIB, 2));
   };
   using proxy = new FaultProxy(() => server.process, [{ side: "client", after: 3 * MIB, kind: "pause", happened }]);
-  const { code, stderr } = await client.run(proxy, "put", path);
+  const { code, stderr } = await client.run(proxy, "put", path, ...options);
   assertEquals(code, 1, stderr);
   assertStringIncludes(stderr, "it has changed while it was sent: nothing is stored");
+  await server.process.logged("a: broken off at ");
   assertEquals(server.files().includes("a"), false);
 });
 

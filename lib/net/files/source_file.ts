@@ -142,6 +142,7 @@ export class SourceFile implements Disposable {
       left -= read;
       const bytes = block.subarray(0, read);
       if (verify) this.#hash.update(bytes);
+      if (left === 0) this.#checkSame(); // before the last byte leaves: where nobody hashes, it would be stored
       return bytes;
     };
     let block = readBlock(0);
@@ -152,7 +153,6 @@ export class SourceFile implements Disposable {
       await sent;
       block = next;
     }
-    this.#checkSame();
     this.isSent = true;
     const sha256 = verify ? this.#hash.digest() : undefined;
     if (digestFollows) await link.write(encodeText(`${sha256}\r\n`));
