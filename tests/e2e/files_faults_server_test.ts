@@ -7,12 +7,13 @@ import { encodeText } from "../../lib/bytes.ts";
 import { partialName } from "../../lib/files/partial.ts";
 import { COMPLETE, PARTIAL, STORED } from "../../lib/files/replies.ts";
 import { Folder } from "../../lib/net/files/folder.ts";
+import { Peer } from "../../lib/net/files/peer.ts";
 import { serveFiles } from "../../lib/net/files/serve.ts";
 import { FileService } from "../../lib/net/files/service.ts";
-import { Turns } from "../../lib/net/files/watch.ts";
+import { Turns, Watch } from "../../lib/net/files/watch.ts";
 import { Log } from "../../lib/net/log.ts";
-import { serveTcp } from "../../lib/net/tcp.ts";
-import { assert, assertEquals, assertStringIncludes } from "../assert.ts";
+import { serveTcp, type SocketConnection } from "../../lib/net/tcp.ts";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "../assert.ts";
 import { TestFolder } from "../folder.ts";
 import { inTime, runTool, startServer, testWith } from "../harness.ts";
 import { FileServer, noise, sha256, Wire } from "./files_wire.ts";
@@ -617,6 +618,24 @@ Deno.test("a body that stops is 426, and what has come is kept", async () => {
     using other = await connect();
     assertEquals(PARTIAL.parse((await other.ask("STAT a 10")).text).offset, 5);
   });
+});
+
+Deno.test("a peer that takes no byte is told nothing: it would stand in the middle of the file", async () => {
+  const closed = Promise.withResolvers<string | undefined>();
+  const written: Uint8Array[] = [];
+  const connection = {
+    peer: "127.0.0.1:1",
+    write(bytes: Uint8Array): Promise<number> {
+      written.push(bytes);
+      return closed.promise.then(() => Promise.reject(new Deno.errors.BadResource()));
+    },
+    close: closed.resolve,
+  } as Partial<SocketConnection> as SocketConnection;
+  using watch = new Watch(40);
+  using peer = new Peer(connection, { watch, timeouts: { idle: 0, line: 1000, stall: 40 } });
+  const body = noise(9);
+  await inTime(assertRejects(() => peer.send(body), Deno.errors.BadResource), "the end");
+  assertEquals([await closed.promise, peer.isGone, written], ["the peer takes no byte", true, [body]]);
 });
 
 Deno.test("a peer that takes no byte of a download is gone in time", async () => {

@@ -36,7 +36,7 @@ const MAX_BODY_READ = 2 ** 20;
 
 /** What a peer is told that does not send. */
 const NO_BODY = "the body has stopped";
-/** What a peer is told that does not read, should it read again. */
+/** Why a peer that does not read is let go. It is told nothing: that would stand in the middle of what it was sent. */
 const NOT_TAKEN = "the peer takes no byte";
 
 /** One client of the file server. */
@@ -83,6 +83,10 @@ export class Peer implements Wait, Disposable {
 
   late(): void {
     this.until = Infinity;
+    if (this.#whenLate === NOT_TAKEN) {
+      this.#isDismissed = true;
+      return this.connection.close(NOT_TAKEN);
+    }
     this.dismiss(this.owesBody ? CODE.broken : CODE.unavailable, this.#whenLate);
   }
 
