@@ -8,7 +8,7 @@ import { LIMITS } from "./messages.ts";
  * Controls, bidirectional and zero-width characters, lone surrogates, characters for private use, line separators; fillers,
  * joiners and selectors of variants that a screen shows as nothing; and what looks like a space and is another.
  */
-const FORBIDDEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800[\p{Zs}--[\x20]]]/v;
+const FORBIDDEN = /(?! )[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Z}\p{Default_Ignorable_Code_Point}\u2800]/u;
 const OUTER_SPACE = /^ | $/;
 
 /** How many characters (code points) a text has. */
