@@ -33,3 +33,8 @@ Deno.test("every worker in the table is there", async () => {
     if (worker !== undefined) await Deno.stat(`${ROOT}${worker}.ts`);
   }
 });
+
+Deno.test("deno.lock pins what deno.json imports, and nothing else", async () => {
+  const { specifiers, workspace } = JSON.parse(await Deno.readTextFile(`${ROOT}deno.lock`));
+  assertEquals(Object.keys(specifiers).toSorted(), workspace.dependencies.toSorted());
+});
