@@ -475,6 +475,21 @@ Deno.test("files: --quota counts an upload from the moment it was found to fit, 
   assertEquals((await first.reply()).code, 150);
 });
 
+Deno.test("files: --quota counts the whole of an upload that begins anew, not what had come of it before", async () => {
+  await using server = await FileServer.start("--quota", "100kB");
+  {
+    using wire = await server.connect();
+    assertEquals((await wire.ask("UPLOAD a 80000 WAIT")).code, 150);
+    await wire.send("x".repeat(60_000));
+  }
+  await server.process.logged("broken off at");
+  using first = await server.connect();
+  using second = await server.connect();
+  assertEquals((await first.ask("UPLOAD a 80000 WAIT")).code, 150);
+  assertEquals((await second.ask("UPLOAD b 30000 WAIT")).code, 452);
+  assertEquals((await second.ask("UPLOAD b 10000 WAIT")).code, 150);
+});
+
 // --- Many, and slow -----------------------------------------------------------------------------------------------------
 
 Deno.test("files: 200 slow clients at once: memory stays bounded, others are served, every file is right", async () => {
