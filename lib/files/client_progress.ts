@@ -75,27 +75,24 @@ export function formatProgress(name: string, meter: Meter, { now, columns }: { n
   return cut(cut(name, Math.max(1, columns - 1 - short.length)) + short, columns - 1);
 }
 
-/** What takes two columns of a terminal: East Asia's letters and emoji (UAX #11), and what takes none: marks on others. */
+/** What takes two columns of a terminal (UAX #11): East Asia's letters, emoji. */
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{16fe0}-\u{1b2ff}\u{1f200}-\u{1f2ff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/u;
+/** What takes none: marks on others. */
 const MARK = /[\p{Mn}\p{Me}\p{Cf}]/u;
 
-/** The columns that a text takes. */
+function columnsOf(character: string): number {
+  return WIDE.test(character) ? 2 : MARK.test(character) ? 0 : 1;
+}
+
 function widthOf(text: string): number {
-  return Array.from(text).reduce(
-    (sum, character) => sum + (WIDE.test(character) ? 2 : MARK.test(character) ? 0 : 1),
-    0,
-  );
+  return Array.from(text, columnsOf).reduce((sum, columns) => sum + columns, 0);
 }
 
 /** As much of a text's beginning as fits. */
 function cut(text: string, columns: number): string {
-  let kept = "";
-  for (const character of text) {
-    if (widthOf(kept + character) > columns) break;
-    kept += character;
-  }
-  return kept;
+  let left = columns;
+  return Array.from(text).filter((character) => (left -= columnsOf(character)) >= 0).join("");
 }
 
 function formatEta({ secondsLeft }: Meter): string {
