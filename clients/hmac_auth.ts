@@ -27,7 +27,7 @@ if (import.meta.main) {
     const secret = await loadSecret(secretFile);
     const nonce = crypto.getRandomValues(new Uint8Array(CHALLENGE_LENGTH));
     const proof = mutual ? verifyMutuallyAsClient({ secret, nonce }) : answerServer({ secret, digest });
-    using connection = await connectTcp({ hostname: host, port, timeout, hint: serverHint("servers/hmac_auth") });
+    using connection = await connectTcp({ hostname: host, port, timeout, hint: serverHint("servers/hmac_auth", port) });
     const greeting = new Uint8Array(GREETING.length);
     await attempt("prove who we are", async () => {
       await withDeadline(timeout, converse(connection, proof).then(() => readFull(connection, greeting)));

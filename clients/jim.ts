@@ -57,7 +57,7 @@ if (import.meta.main) {
   await runClient({ path: PATH, options: OPTIONS }, async (options) => {
     const { host: hostname, port, timeout, message: messages, name, to, once } = options;
     if (name === undefined) throw new UsageError("who are you? -n NAME");
-    const target = { hostname, port, timeout, hint: serverHint("servers/jim") };
+    const target = { hostname, port, timeout, hint: serverHint("servers/jim", port) };
     const connect = () => connectOptionallySecured({ ...target, path: PATH }, options);
     if (once !== undefined) return await presentOnce({ ...options, connect, name });
     const password = await loadPassword(options.passwordFile);

@@ -28,7 +28,7 @@ if (import.meta.main) {
   await runClient({ path: PATH, options }, async ({ host, port, message, timeout, verbose, ...secure }) => {
     const security = await clientSecurity(secure, { host: formatAddress({ hostname: host, port }), path: PATH });
     if (verbose) notice(PATH, `${security.backend.name} does the encryption`);
-    const plain = await connectTcp({ hostname: host, port, timeout, hint: serverHint("servers/secure_echo") });
+    const plain = await connectTcp({ hostname: host, port, timeout, hint: serverHint("servers/secure_echo", port) });
     await using connection = await connectSecure(plain, security, { application: APPLICATION });
     for await (const text of messages(message)) {
       await printReply(await attempt("wait for the reply", () => withDeadline(timeout, askEcho(connection, text))));
