@@ -79,7 +79,7 @@ if (import.meta.main) {
   await runServer(program, async ({ command, name, ...options }, { signal, log, listening }) => {
     if (command !== undefined) {
       if (name === undefined) throw new UsageError("add-user needs a name: add-user NAME");
-      signal.addEventListener("abort", () => Deno.exit(EXIT.failed)); // nothing has been made before there is a password
+      signal.addEventListener("abort", () => Deno.exit(EXIT.failed)); // no account is made in parts
       return await addUser(options.db, name.normalize("NFC"));
     }
     const secure = await optionalSecurity(options, { path: "servers/jim", log });

@@ -27,7 +27,7 @@ export function partialId({ name, size, token = "" }: UploadIdentity): string {
   return createHash("sha256").update(`${name}\0${size}\0${token}`).digest("hex").slice(0, 16);
 }
 
-/** The name of the file that holds what has come of an upload; of a download, whose file no server takes for one of its own. */
+/** The name of the file that holds what has come of an upload; or of a download, so that no server takes it for an upload. */
 export function partialName(identity: UploadIdentity, ending: "part" | "download" = "part"): string {
   const cut = decodeText(encodeText(identity.name).subarray(0, NAME_PART_LENGTH)).replace(/\ufffd+$/, "");
   return `.${cut}.${partialId(identity)}.${ending}`;

@@ -27,7 +27,7 @@ export const MAX_CONTACTS = 1000;
 export const MAX_USERS_LISTED = 1000;
 /** How many messages that waited are sent before the receiver has taken them. */
 const WAITING_PAGE = 50;
-/** Bytes of messages that are sent at once: half of what may wait for a slow reader, so that nobody gets too much by asking. */
+/** Bytes of messages that are sent at once: half of what may wait for a slow reader, who must not be lost for asking. */
 const MAX_PAGE = 128 * 1024;
 /** Refused requests until a connection is closed: those above the rate limit count, and get fewer with time. */
 const PATIENCE: RateLimit = { perSecond: 10, burst: 400 };

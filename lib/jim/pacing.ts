@@ -64,7 +64,7 @@ export class Pacer {
     }
   }
 
-  /** What to do, when all earlier writes have ended; undefined: nothing waits. The time matters only to who reads no streams. */
+  /** What to do when all earlier writes have ended; undefined: nothing waits. For who reads streams nobody asks the time. */
   next({ streams, pollInterval = 0 }: Reader, now: () => number): Pace | undefined {
     if (this.#objects.length === 0) return undefined;
     if (streams) return { type: "write", bytes: this.#take(0, this.#fittingObjects()) };

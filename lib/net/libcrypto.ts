@@ -51,7 +51,7 @@ const SYMBOLS = {
   EVP_CipherFinal_ex: { parameters: ["pointer", "buffer", "buffer"], result: "i32" },
 } as const;
 
-/** The library, or why it cannot be used: there is no `--allow-ffi`, no library, or one that is not known or lacks a cipher. Never asks. */
+/** The library, or why it cannot be used: no `--allow-ffi`, no library, an unknown one, one without a cipher. Never asks. */
 export function openLibcrypto(): NonceBackend | string {
   let why = "there is no --allow-ffi";
   for (const path of LIBRARIES[Deno.build.os] ?? []) {

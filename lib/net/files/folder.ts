@@ -62,7 +62,7 @@ export function isPlain(info: Deno.FileInfo): boolean {
   return info.isFile && (info.nlink ?? 1) === 1;
 }
 
-/** When a file was last changed, in ms since 1970; a time before that or after the year 9999, which no reply can tell, is cut. */
+/** When a file was last changed, in ms since 1970; at least then, and not after the year 9999: a reply can tell no other. */
 export function changedAt({ mtime }: Pick<Deno.FileInfo, "mtime">): number {
   return Math.min(Math.max(0, mtime?.getTime() || 0), LAST_CHANGE);
 }

@@ -146,7 +146,7 @@ export class Prompt implements Disposable {
     return [candidatesFor(word, names), end];
   }
 
-  /** The names there. While a command is under way the server is not asked: it would answer in the middle of it, or after it. */
+  /** The names there; none while a command is under way, for the server would answer in the middle of it, or after it. */
   async #listRemote(): Promise<string[]> {
     if (!this.#isIdle) return [];
     const { code, lines } = await this.#dialer.ask({ verb: "LIST" });

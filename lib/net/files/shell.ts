@@ -113,7 +113,7 @@ const RUN: Record<ClientVerb, Run> = {
   },
 };
 
-/** What has come of the user's own upload. STAT with the token would end one that is under way: who only looks asks for the list. */
+/** What has come of the user's own upload, by the list: STAT with the token would end one that is under way. */
 async function findOwnPartial(context: ShellContext, name: string) {
   const { lines } = await ask(context, { verb: "LIST", partial: true }, CODE.list);
   const token = await context.token();

@@ -1,6 +1,6 @@
 /**
- * A file that is being downloaded. Its bytes are in `.NAME.ID.download` beside it, what they belong to in `.NAME.ID.download.json`;
- * under its own name it appears when it is whole, verified and durable.
+ * A file that is being downloaded. Its bytes are in `.NAME.ID.download` beside it, what they belong to in the same name with
+ * `.json`; under its own name it appears when it is whole, verified and durable.
  * @module
  */
 import { decodeText, encodeText } from "../../bytes.ts";

@@ -227,7 +227,7 @@ async function openPartial(
   const found = partials.find(identity);
   const missing = size - (found?.info.size ?? 0); // what is there counts as used, and will be used again
   RefusedError.check(refuseSpace(missing, service.space(), found?.record.offset ?? 0));
-  claim.missing = size - offset; // from here on it is promised, with what is cut off: others may ask while this one hashes
+  claim.missing = size - offset; // promised from here on, what is cut off too: others may ask while this one hashes
   if (offset === 0 || found === undefined) {
     RefusedError.check(refuseOffset(command, found?.record, undefined));
     return await partials.create(identity, { hash: nohash ? undefined : sha256(), sha256: announced });
