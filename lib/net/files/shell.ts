@@ -74,7 +74,7 @@ const RUN: Record<ClientVerb, Run> = {
     }
   },
   async stat(context, [name = ""]) {
-    const answer = await ask(context, { verb: "STAT", name }, CODE.complete, CODE.partial, CODE.missing);
+    const answer = await ask(context, { verb: "STAT", name, nohash: true }, CODE.complete, CODE.partial, CODE.missing);
     if (answer.code === CODE.complete) {
       const { size, sha256 = null } = COMPLETE.parse(answer.text);
       return await print(context, { name, complete: true, size, sha256 }, `${name}: complete, ${size} bytes`);
