@@ -14,6 +14,7 @@ import { readCommand, splitLine, splitTarget, WORDS } from "../lib/files/client_
 import {
   EXIT,
   flag,
+  host,
   integer,
   list,
   option,
@@ -62,16 +63,20 @@ const POSITIONALS = {
 type Values = OptionValues<typeof OPTIONS & typeof POSITIONALS>;
 
 /** Where to connect, and what to do there. */
-function readTarget({ host, port, command }: Values) {
-  const target = splitTarget([host, port, ...command].filter((word) => word !== undefined));
-  return { hostname: target.host ?? "127.0.0.1", port: readPort(target.port), words: target.command };
+function readTarget(values: Values) {
+  const target = splitTarget([values.host, values.port, ...values.command].filter((word) => word !== undefined));
+  return {
+    hostname: readWord("HOST", host, target.host ?? "127.0.0.1"),
+    port: readWord("PORT", integer(1, 65535), target.port ?? `${PROGRAMS[PATH].port}`),
+    words: target.command,
+  };
 }
 
-function readPort(given = `${PROGRAMS[PATH].port}`): number {
+function readWord<T>(name: string, parse: (given: string) => T, given: string): T {
   try {
-    return integer(1, 65535)(given);
+    return parse(given);
   } catch (error) {
-    throw error instanceof UsageError ? new UsageError(`PORT: ${error.message}`) : error;
+    throw error instanceof UsageError ? new UsageError(`${name}: ${error.message}`) : error;
   }
 }
 

@@ -131,6 +131,7 @@ const WRONG_USAGE: Record<string, [string[], string][]> = {
     [["--max-connections", "0"], '--max-connections: "0" is no whole number from 1'],
   ],
   client: [
+    [["127.0.0.1:9001", "1"], 'HOST: "127.0.0.1:9001" is no address'],
     [["127.0.0.1", "http"], 'PORT: "http" is no whole number'],
     [["-m", "-x"], "-m needs a value: -m TEXT"],
   ],
