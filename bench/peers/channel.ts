@@ -8,8 +8,7 @@
 import process from "node:process";
 import { Log } from "../../lib/net/log.ts";
 import { type BackendName, chooseBackend } from "../../lib/net/ciphers.ts";
-import { connectSecure, secured } from "../../lib/net/secure.ts";
-import type { ClientSecurity, ServerSecurity } from "../../lib/net/secure_options.ts";
+import { type ClientSecurity, connectSecure, secured, type ServerSecurity } from "../../lib/net/secure.ts";
 import { type Connection, connectTcp, readFull, serveTcp, writeAll } from "../../lib/net/tcp.ts";
 import { x25519 } from "../../lib/noise_primitives.ts";
 

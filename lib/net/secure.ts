@@ -7,12 +7,13 @@ import { networkOf, parseAddress } from "../address.ts";
 import { ProtocolError } from "../errors.ts";
 import { FailureCounter } from "../failure_counter.ts";
 import { fingerprint } from "../identity.ts";
+import type { X25519KeyPair } from "../noise_primitives.ts";
+import type { CipherBackend } from "../record_cipher.ts";
 import { type ChannelHandshake, type ChannelKeys, initiate, respond } from "../secure_channel.ts";
-import { RecordReader, RecordWriter } from "../secure_records.ts";
+import { type Padding, RecordReader, RecordWriter } from "../secure_records.ts";
 import { formatDuration } from "../units.ts";
 import { AttemptError } from "./failure.ts";
 import type { Log } from "./log.ts";
-import type { ClientSecurity, ServerSecurity } from "./secure_options.ts";
 import { readFull, type SocketConnection, type TcpConnection, writeAll } from "./tcp.ts";
 import { withDeadline } from "./timing.ts";
 
@@ -27,6 +28,36 @@ const FAREWELL_TIMEOUT_MS = 2000;
 const REFUSED_HINT =
   "the server says nothing to strangers: does it speak this channel, with this --pattern, --cipher and pre-shared key, " +
   "and is our public key on its list?";
+
+/** What both ends need. */
+export interface Security {
+  readonly backend: CipherBackend;
+  /** 32 bytes, if the pattern has one. */
+  readonly psk?: Uint8Array;
+  /** Our static key, if the pattern has one. */
+  readonly identity?: X25519KeyPair;
+  readonly padding: Padding;
+  /** The longest time that a channel lives, in ms; 0: any. */
+  readonly maxSession: number;
+}
+
+/** How a server accepts secure connections. */
+export interface ServerSecurity extends Security {
+  /** The exact protocol names that it takes. */
+  readonly protocols: readonly string[];
+  /** Whether a client may come in, by its key; undefined: it has none. */
+  readonly authorize: (key: Uint8Array | undefined) => Promise<boolean>;
+}
+
+/** How a client makes secure connections. */
+export interface ClientSecurity extends Security {
+  /** The exact protocol name that it asks for. */
+  readonly protocol: string;
+  /** The server's key, where the pattern wants it known. */
+  readonly serverKey?: Uint8Array;
+  /** Throws if the server's key is not to be trusted; called before the client shows who it is. */
+  readonly verify: (key: Uint8Array) => Promise<void>;
+}
 
 /**
  * A byte stream inside a secure channel, with the methods of a plain connection.

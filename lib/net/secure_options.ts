@@ -4,17 +4,16 @@
  */
 import { UsageError } from "../errors.ts";
 import { fingerprint, type TrustPolicy } from "../identity.ts";
-import type { X25519KeyPair } from "../noise_primitives.ts";
 import { programName, type ProgramPath } from "../programs.ts";
-import type { CipherBackend, CipherSuite } from "../record_cipher.ts";
+import type { CipherSuite } from "../record_cipher.ts";
 import { CHANNEL_PATTERNS } from "../secure_channel.ts";
-import { type Padding, parsePadding } from "../secure_records.ts";
+import { parsePadding } from "../secure_records.ts";
 import { BACKEND_NAMES, chooseBackend } from "./ciphers.ts";
 import { duration, flag, oneOf, option, type OptionTable, type OptionValues, text } from "./cli.ts";
 import { AttemptError } from "./failure.ts";
 import { AuthorizedKeys, keepIdentity, knownKeys, verifyServer } from "./identity.ts";
 import { configFile } from "./key_files.ts";
-import { HANDSHAKE_TIMEOUT_MS } from "./secure.ts";
+import { type ClientSecurity, HANDSHAKE_TIMEOUT_MS, type Security, type ServerSecurity } from "./secure.ts";
 import { hasPsk, loadPsk, PSK_OPTIONS } from "./secret.ts";
 
 /** The name of a pattern. */
@@ -121,36 +120,6 @@ export function wantsSecure(values: { readonly secure: boolean }, table: OptionT
 }
 
 // --- What they mean ------------------------------------------------------------------------------------------------
-
-/** What both ends need. */
-interface Security {
-  readonly backend: CipherBackend;
-  /** 32 bytes, if the pattern has one. */
-  readonly psk?: Uint8Array;
-  /** Our static key, if the pattern has one. */
-  readonly identity?: X25519KeyPair;
-  readonly padding: Padding;
-  /** The longest time that a channel lives, in ms; 0: any. */
-  readonly maxSession: number;
-}
-
-/** How a server accepts secure connections. */
-export interface ServerSecurity extends Security {
-  /** The exact protocol names that it takes. */
-  readonly protocols: readonly string[];
-  /** Whether a client may come in, by its key; undefined: it has none. */
-  readonly authorize: (key: Uint8Array | undefined) => Promise<boolean>;
-}
-
-/** How a client makes secure connections. */
-export interface ClientSecurity extends Security {
-  /** The exact protocol name that it asks for. */
-  readonly protocol: string;
-  /** The server's key, where the pattern wants it known. */
-  readonly serverKey?: Uint8Array;
-  /** Throws if the server's key is not to be trusted; called before the client shows who it is. */
-  readonly verify: (key: Uint8Array) => Promise<void>;
-}
 
 /** Where an option says what was chosen: a log or stderr. */
 type Say = (line: string) => void;

@@ -3,8 +3,15 @@ import { portableBackend } from "../../lib/ciphers_portable.ts";
 import { AuthenticationError, TruncatedError } from "../../lib/errors.ts";
 import { AttemptError } from "../../lib/net/failure.ts";
 import { Log } from "../../lib/net/log.ts";
-import { acceptSecure, connectSecure, HandshakeGate, SecureConnection, secured } from "../../lib/net/secure.ts";
-import type { ClientSecurity, ServerSecurity } from "../../lib/net/secure_options.ts";
+import {
+  acceptSecure,
+  type ClientSecurity,
+  connectSecure,
+  HandshakeGate,
+  SecureConnection,
+  secured,
+  type ServerSecurity,
+} from "../../lib/net/secure.ts";
 import { readFull, TcpConnection, writeAll } from "../../lib/net/tcp.ts";
 import { x25519 } from "../../lib/noise_primitives.ts";
 import { MAX_RECORD_DATA } from "../../lib/secure_records.ts";
