@@ -59,7 +59,7 @@ async function security(): Promise<ClientSecurity & ServerSecurity> {
     identity: x25519.generate(),
     protocol,
     protocols: [protocol],
-    verify: () => Promise.resolve(),
+    verify: () => Promise.resolve(undefined),
     authorize: () => Promise.resolve(true),
   };
 }

@@ -83,6 +83,9 @@ export interface TrustOptions {
   readonly notice: (line: string) => void;
 }
 
+/** Keeps the key of a server that is new. */
+export type Remember = () => Promise<void>;
+
 /** The keys of a server that are known and not revoked. */
 export async function knownKeys(file: string, host: string): Promise<Uint8Array[]> {
   const known = await readKnownHosts(file);
@@ -93,10 +96,15 @@ export async function knownKeys(file: string, host: string): Promise<Uint8Array[
 }
 
 /**
- * Resolves when a server's key is to be trusted; a new one is asked about or remembered, as the policy says.
+ * Resolves when a server's key is to be trusted; a new one is asked about, as the policy says. What it resolves to remembers a
+ * new one.
  * @throws {AttemptError} if it is not
  */
-export async function verifyServer(host: string, key: Uint8Array, options: TrustOptions): Promise<void> {
+export async function verifyServer(
+  host: string,
+  key: Uint8Array,
+  options: TrustOptions,
+): Promise<Remember | undefined> {
   const { file, policy, expected, ask, notice } = options;
   const { entries } = await readKnownHosts(file);
   const outcome = decideTrust({ knownHosts: entries, host, key, policy, expected });
@@ -104,7 +112,7 @@ export async function verifyServer(host: string, key: Uint8Array, options: Trust
   const refuse = (why: string, hint: string) => new AttemptError(`verify the server ${host}`, new Error(why), hint);
   switch (outcome.decision) {
     case "trusted":
-      return;
+      return undefined;
     case "changed":
       throw refuse(
         `its key ${name} is not the one in ${file}, line ${outcome.line}: it is another server, or someone in between`,
@@ -126,13 +134,14 @@ export async function verifyServer(host: string, key: Uint8Array, options: Trust
       if (!await ask(`${host} is new; its key is ${name}. Is it the right one?`)) {
         throw refuse(`its key ${name} is not the right one`, "nothing was sent to it but how to agree on keys");
       }
-      break;
-    case "remember":
-      notice(`${host} is new: its key ${name} is kept in ${file}; is it the right one?`);
   }
-  if (await remember(file, host, key)) return;
-  // Meanwhile another program has met a server of that name, and it had another key.
-  return await verifyServer(host, key, { ...options, policy: "strict" });
+  return async () => {
+    // If it is there by now, another program has met a server of that name, and that one may have another key.
+    if (!await remember(file, host, key)) return void await verifyServer(host, key, { ...options, policy: "strict" });
+    if (outcome.decision === "remember") {
+      notice(`${host} is new: its key ${name} is kept in ${file}; is it the right one?`);
+    }
+  };
 }
 
 /** The list of servers: its text, and what it means. */

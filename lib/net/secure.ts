@@ -13,6 +13,7 @@ import { type ChannelHandshake, type ChannelKeys, initiate, respond } from "../s
 import { type Padding, RecordReader, RecordWriter } from "../secure_records.ts";
 import { formatDuration } from "../units.ts";
 import { AttemptError } from "./failure.ts";
+import type { Remember } from "./identity.ts";
 import type { Log } from "./log.ts";
 import { readFull, type SocketConnection, type TcpConnection, writeAll } from "./tcp.ts";
 import { withDeadline } from "./timing.ts";
@@ -55,8 +56,11 @@ export interface ClientSecurity extends Security {
   readonly protocol: string;
   /** The server's key, where the pattern wants it known. */
   readonly serverKey?: Uint8Array;
-  /** Throws if the server's key is not to be trusted; called before the client shows who it is. */
-  readonly verify: (key: Uint8Array) => Promise<void>;
+  /**
+   * Throws if the server's key is not to be trusted; called before the client shows who it is. What it may resolve to is done
+   * when the server has confirmed the handshake.
+   */
+  readonly verify: (key: Uint8Array) => Promise<Remember | undefined>;
 }
 
 /**
@@ -405,6 +409,7 @@ export async function acceptSecure(
       throw error instanceof AttemptError ? refusal(error.message, error) : error;
     });
     if (!authorized) throw refusal(`${fingerprint(key)} is not authorized`);
+    return undefined;
   };
   const handshake = respond({ protocols, application, staticKey, psk });
   const keys = await hold(connection, handshake, { timeout, trust, gate });
@@ -449,7 +454,7 @@ async function hold(
   handshake: ChannelHandshake,
   { timeout, trust, gate }: {
     readonly timeout: number;
-    readonly trust: (key: Uint8Array) => Promise<void>;
+    readonly trust: (key: Uint8Array) => Promise<Remember | undefined>;
     readonly gate?: HandshakeGate;
   },
 ): Promise<ChannelKeys> {
@@ -460,12 +465,16 @@ async function hold(
     begun = performance.now();
     timer = setTimeout(() => connection.close(late), left);
   };
+  let remember: Remember | undefined;
   startTimer();
   try {
     using _ = await gate?.enter(connection);
     for (let received = new Uint8Array();;) {
       const { done, value } = handshake.next(received);
-      if (done) return value;
+      if (done) {
+        await remember?.();
+        return value;
+      }
       received = new Uint8Array("need" in value ? value.need : 0);
       if ("send" in value) await writeAll(connection, value.send);
       else if ("need" in value) await readFull(connection, received);
@@ -473,7 +482,7 @@ async function hold(
       else {
         clearTimeout(timer); // the user decides now, not the peer
         left -= performance.now() - begun;
-        await trust(value.trust);
+        remember = await trust(value.trust);
         startTimer();
       }
     }

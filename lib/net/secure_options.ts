@@ -165,15 +165,18 @@ export async function clientSecurity(
   }
   const both = await security(values, pattern, clientKey, "identity.pem", say);
   const protocol = protocolName(pattern, SUITES[values.cipher ?? "aes"]);
-  if (serverKey === "none") return { ...both, protocol, verify: () => Promise.resolve() };
+  if (serverKey === "none") return { ...both, protocol, verify: () => Promise.resolve(undefined) };
   const file = values.knownHosts ?? configFile("known_hosts", "--known-hosts");
   const { trust: wanted = "ask" } = values;
   const policy: TrustPolicy = wanted === "ask" && !onTerminal() ? "strict" : wanted; // what a pipe brings is no answer
   const trust = { file, policy, expected: values.expectFingerprint, ask: (question: string) => ask(say, question) };
   const verify = async (key: Uint8Array) => {
     const began = performance.now();
-    await verifyServer(host, key, { ...trust, notice: say });
-    if (performance.now() - began > SERVER_PATIENCE_MS) throw lateAnswer();
+    const remember = await verifyServer(host, key, { ...trust, notice: say });
+    const isProofDue = both.psk !== undefined; // anybody can send a key: who has the pre-shared one is known at the end
+    if (!isProofDue) await remember?.();
+    if (performance.now() - began > SERVER_PATIENCE_MS) throw lateAnswer(isProofDue ? key : undefined);
+    return isProofDue ? remember : undefined;
   };
   if (serverKey === "sent") return { ...both, protocol, verify };
   const keys = await knownKeys(file, host);
@@ -231,12 +234,12 @@ async function security(
 /** How long a server waits for an answer: its time for the whole handshake, but for what the network takes. */
 const SERVER_PATIENCE_MS = HANDSHAKE_TIMEOUT_MS - 500;
 
-function lateAnswer(): AttemptError {
-  return new AttemptError(
-    "make the channel secure",
-    "the server has waited no longer",
-    "its key is known now: run this again",
-  );
+/** `unproved`: a key that is not kept. */
+function lateAnswer(unproved: Uint8Array | undefined): AttemptError {
+  const hint = unproved === undefined
+    ? "its key is known now: run this again"
+    : `run this again with --expect-fingerprint ${fingerprint(unproved)}`;
+  return new AttemptError("make the channel secure", "the server has waited no longer", hint);
 }
 
 function onTerminal(): boolean {

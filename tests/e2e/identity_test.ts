@@ -188,14 +188,15 @@ class Trust extends TestFolder {
   readonly file = `${this.path}/folder/known_hosts`;
   readonly said: string[] = [];
 
-  verify(key: Uint8Array, policy: "strict" | "ask" | "accept-new", { answer = true, expected, host = HOST }: {
+  async verify(key: Uint8Array, policy: "strict" | "ask" | "accept-new", { answer = true, expected, host = HOST }: {
     answer?: boolean;
     expected?: string;
     host?: string;
   } = {}): Promise<void> {
     const say = (line: string) => void this.said.push(line);
     const ask = (question: string) => (say(question), Promise.resolve(answer));
-    return verifyServer(host, key, { file: this.file, policy, expected, ask, notice: say });
+    const remember = await verifyServer(host, key, { file: this.file, policy, expected, ask, notice: say });
+    await remember?.();
   }
 
   async has(text: string): Promise<void> {

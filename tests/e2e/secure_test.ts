@@ -32,7 +32,7 @@ const clientSide: ClientSecurity = {
   ...both,
   protocol: "Noise_XX_25519_AESGCM_SHA256",
   identity: x25519.generate(),
-  verify: () => Promise.resolve(),
+  verify: () => Promise.resolve(undefined),
 };
 
 /** Two plain connections that are linked. */
@@ -402,7 +402,7 @@ Deno.test("acceptSecure(): what a server needs to decide about a client is part 
 
 Deno.test("connectSecure(): what a user needs to decide about a server is not", async () => {
   const [client, server] = await plainPair();
-  const verify = () => new Promise<void>((resolve) => setTimeout(resolve, 2500));
+  const verify = () => new Promise<undefined>((resolve) => setTimeout(resolve, 2500, undefined));
   const accepting = accept(server);
   const secure = await connectSecure(client, { ...clientSide, verify }, { application, timeout: 2000 });
   await Promise.all([secure.finish(), (await accepting).finish()]);

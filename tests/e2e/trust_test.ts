@@ -297,7 +297,11 @@ Deno.test("secure_echo: NETLAB_PSK alone is a pre-shared key that both ends must
     const { code, stdout } = await run("clients/secure_echo", args, { env });
     assertEquals([code, stdout], [1, ""]);
   }
-  assertEquals((await run("clients/secure_echo", args, { env: psk(1) })).stdout, "hello\n");
+  await assertRejects(() => Deno.lstat(pair.knownHosts), Deno.errors.NotFound); // who has another one is not remembered
+  const { stdout, stderr } = await run("clients/secure_echo", args, { env: psk(1) });
+  assertEquals(stdout, "hello\n");
+  assertStringIncludes(stderr, `is kept in ${pair.knownHosts}`);
+  assertEquals(parseKnownHosts(await Deno.readTextFile(pair.knownHosts)).length, 1);
 });
 
 Deno.test("secure_echo --verbose says which backend it has; none asks for a permission", async () => {

@@ -75,7 +75,7 @@ await testPeer("AESGCM", "a channel with a Python server goes on where both dire
       maxSession: 0,
       identity: x25519.generate(),
       protocol: "Noise_XX_25519_AESGCM_SHA256",
-      verify: () => Promise.resolve(),
+      verify: () => Promise.resolve(undefined),
     },
     { application: "echo/1" },
   );
