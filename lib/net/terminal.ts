@@ -49,15 +49,25 @@ export class Terminal implements Disposable {
     return new Terminal(typedLines(editor, secrecy), secrecy, editor);
   }
 
-  /** Asks for a line that is neither shown nor remembered; null if no person types, or the input ends. */
+  /**
+   * Asks for a line that is neither shown nor remembered; null if no person types, or the input ends. A line that is being
+   * typed waits until then.
+   */
   async secret(question: string): Promise<string | null> {
     if (this.#editor === undefined || this.left.aborted) return null;
+    const editor: { line: string; cursor: number } = this.#editor;
+    const { line, cursor } = editor;
     const answer = Promise.withResolvers<string | null>();
-    this.#secrecy.asked = { question, answer: answer.resolve };
-    write(CLEAR_BELOW + question);
+    this.above(() => {
+      [editor.line, editor.cursor] = ["", 0];
+      this.#secrecy.asked = { question, answer: answer.resolve };
+    });
     const secret = await answer.promise;
     this.#secrecy.asked = undefined;
     write("\n");
+    if (secret === null) return null;
+    editor.line = line.slice(0, cursor) + editor.line + line.slice(cursor); // with what was typed since the answer
+    editor.cursor += cursor;
     return secret;
   }
 

@@ -519,6 +519,38 @@ testWith(PYTHON, "jim client at a terminal: what arrives does not disturb who ty
   assertEquals((await ask(server, "bob", ["-m", "/who"], { env })).stdout, "online: bob\n");
 });
 
+testWith(
+  PYTHON,
+  "jim client at a terminal: what is being typed when the password is asked for is no part of it",
+  async () => {
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    await using bob = Screen.run("clients/jim", ...args(listener.addr, "bob", "--to", "eve"));
+    using conn = await inTime(listener.accept(), "the client");
+    const hear = async () => {
+      const buffer = new Uint8Array(1024);
+      const count = await inTime(conn.read(buffer), "what the client says");
+      return JSON.parse(new TextDecoder().decode(buffer.subarray(0, count!)));
+    };
+    await hear();
+    await bob.shows("(offline) eve>");
+    await bob.type("typed before it is known what the server asks\x1b[D\x1b[D"); // to the left
+    await bob.shows("(offline) eve> typed before it is known", "what the server asks");
+    await say(conn, '{"response":401,"error":"authenticate"}');
+    await bob.shows("password of bob:");
+    await bob.type("correct horse\r");
+    assertEquals((await hear()).user.password, "correct horse");
+    await say(conn, WELCOME);
+    await bob.shows(
+      "password of bob:",
+      "jim: logged in as bob",
+      "eve> typed before it is known what the s",
+      "erver asks",
+    );
+    await bob.type("-\r");
+    assertEquals((await hear()).message, "typed before it is known what the server as-ks");
+  },
+);
+
 testWith(PYTHON, "jim client at a terminal: a password for -m is asked for there", async () => {
   await using server = await serve();
   const env = { NETLAB_JIM_PASSWORD: "correct horse" };
