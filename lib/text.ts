@@ -81,8 +81,12 @@ function sequenceLength(bytes: Uint8Array, at: number): number | undefined {
   return length;
 }
 
-/** Controls (C0, DEL, C1), line separators, and what only steers others: bidirectional controls, joiners, unseen tags. */
-const CONTROLS = /[\p{Cc}\p{Zl}\p{Zp}\p{Cf}]/gu;
+/**
+ * Controls (C0, DEL, C1), line separators, and what only steers others: bidirectional controls, unseen tags. Not ZERO WIDTH
+ * NON-JOINER and JOINER: Persian and Hindi are written with them, and families of emoji; no more than the shape of their
+ * neighbours depends on them.
+ */
+const CONTROLS = /(?![\u200c\u200d])[\p{Cc}\p{Zl}\p{Zp}\p{Cf}]/gu;
 const NAMED: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 /**
