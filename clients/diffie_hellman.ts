@@ -50,12 +50,8 @@ if (import.meta.main) {
   await runClient({ path: PATH, options: OPTIONS }, async ({ host, port, message, timeout, group, ...options }) => {
     const say = (line: string) => notice(PATH, line);
     const authentication = await loadAuthentication(options, say);
-    using connection = await connectTcp({
-      hostname: host,
-      port,
-      timeout,
-      hint: serverHint("servers/diffie_hellman", port),
-    });
+    const hint = serverHint("servers/diffie_hellman", port);
+    using connection = await connectTcp({ hostname: host, port, timeout, hint });
     if (authentication.mode === "anonymous") say(ANONYMOUS_WARNING);
     if (group === "ffdhe2048") say("--group ffdhe2048: as strong as a key of about 103 bits; ffdhe3072 is better");
     const session = await attempt("agree on a key", () => {

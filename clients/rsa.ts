@@ -79,7 +79,7 @@ if (import.meta.main && /^(en|de)crypt$/.test(Deno.args[0] ?? "")) {
 } else if (import.meta.main) {
   await runClient({ path: PATH, options: TALK_OPTIONS }, async ({ host, port, message, timeout, ...options }) => {
     const pin = options.pin ?? configFile(`rsa_${encodeURIComponent(host)}_${port}.pub`, "--pin");
-    using connection = await connectTcp({ hostname: host, port, timeout, hint: serverHint("servers/rsa") });
+    using connection = await connectTcp({ hostname: host, port, timeout, hint: serverHint("servers/rsa", port) });
     const frames = readFrames(connection, { maxFrame: MAX_FRAME });
     const receive = async () => {
       const { done, value } = await withDeadline(timeout, frames.next());
