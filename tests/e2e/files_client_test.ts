@@ -43,6 +43,24 @@ Deno.test("clients/files: several files; what fails does not end the others, exi
   assertMatch(stderr, /^files: read .*nope: [^\n]+\n$/);
 });
 
+const UNREADABLE = "/sys/class/net/lo/speed"; // Linux opens it, and reads no byte of it
+
+Deno.test({
+  name: "clients/files: a file that the disk does not give ends its upload at once, and its name is told",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    await using server = await FileServer.start();
+    const { hostname, port } = server.process;
+    for (const flags of [[], ["--no-verify"]]) {
+      const args = [hostname, `${port}`, "put", UNREADABLE, "--timeout", "0", ...OWNER, ...flags];
+      const { code, stderr } = await run("clients/files", args, { permissions: ["-A"] }); // nobody is trusted with less there
+      assertEquals([code, stderr], [1, `files: read ${UNREADABLE}: invalid argument\n`]);
+    }
+    const a = await folder.write("after", "1");
+    assertEquals((await client(server.process, ["put", a])).code, 0);
+  },
+});
+
 Deno.test("clients/files: put and get take another name, mput and mget several files", async () => {
   await using server = await FileServer.start();
   await using place = new TestFolder();

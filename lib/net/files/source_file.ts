@@ -5,10 +5,10 @@
 import { encodeText } from "../../bytes.ts";
 import type { BodyEnd } from "../../files/client_talk.ts";
 import { CODE } from "../../files/replies.ts";
-import { attempt } from "../failure.ts";
+import { attempt, AttemptError } from "../failure.ts";
 import { delay } from "../timing.ts";
-import { onDisk } from "./folder.ts";
-import type { Link, Notice } from "./link.ts";
+import { DiskError, onDisk } from "./folder.ts";
+import { isBreak, type Link, type Notice } from "./link.ts";
 import { PrefixHash } from "./prefix_hash.ts";
 
 /** The size of each of the two blocks: one is on its way while the other is read and hashed. */
@@ -36,12 +36,24 @@ export async function hashFile(
   const block = new Uint8Array(Math.min(BLOCK_SIZE, Math.max(1, to - hash.position)));
   onDisk(() => file.seekSync(hash.position, Deno.SeekMode.Start));
   for (let since = performance.now(); hash.position < to && !signal.aborted;) {
-    const count = onDisk(() => file.readSync(block.subarray(0, Math.min(block.length, to - hash.position))));
+    const count = readNext(file, block.subarray(0, Math.min(block.length, to - hash.position)), path);
     if (count === null) throw new SourceChangedError(path, "it has become shorter while it was read");
     hash.update(block.subarray(0, count));
     if (performance.now() - since < TURN_MS) continue;
     await delay(0);
     since = performance.now();
+  }
+}
+
+/**
+ * Reads what comes next of a file.
+ * @throws {AttemptError} that names it
+ */
+function readNext(file: Deno.FsFile, block: Uint8Array, path: string): number | null {
+  try {
+    return file.readSync(block);
+  } catch (error) {
+    throw new AttemptError(`read ${path}`, new DiskError(error));
   }
 }
 
@@ -124,7 +136,7 @@ export class SourceFile implements Disposable {
         return { sha256: await body, answer: await answer };
       } catch (error) {
         body.catch(() => {});
-        if (error instanceof SourceChangedError) throw error;
+        if (!isBreak(error)) throw error; // the server knows nothing of it, and waits for the rest
         return { answer: await answer.catch(() => Promise.reject(error)), sha256: undefined }; // it has refused first
       }
     });
@@ -137,7 +149,7 @@ export class SourceFile implements Disposable {
     let left = count;
     const readBlock = (turn: number): Uint8Array => {
       const block = blocks[turn]!.subarray(0, left);
-      const read = block.length === 0 ? 0 : onDisk(() => this.#file.readSync(block));
+      const read = block.length === 0 ? 0 : readNext(this.#file, block, this.path);
       if (read === null) throw new SourceChangedError(this.path, "it has become shorter while it was sent");
       left -= read;
       const bytes = block.subarray(0, read);
