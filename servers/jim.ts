@@ -4,7 +4,8 @@
  * who is offline, and a history, all in one SQLite file: what was acknowledged survives whatever happens to the server.
  *
  * Run: `deno run -N -R -W servers/jim.ts --db jim.sqlite`. Talk to it: clients/jim.ts, or any client of the course. Make an
- * account: `deno run -N -R -W servers/jim.ts add-user NAME`. Protocol: docs/protocols/jim.md.
+ * account: `deno run -N -R -W servers/jim.ts add-user NAME`. With `--allow-ffi` the keepalive has exact times. Protocol:
+ * docs/protocols/jim.md.
  * @module
  */
 import { UsageError } from "../lib/errors.ts";

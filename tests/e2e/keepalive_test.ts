@@ -1,7 +1,7 @@
 import { KEEP_ALIVE, keepAlive } from "../../lib/net/keepalive.ts";
 import { assertEquals, assertStringIncludes } from "../assert.ts";
 import { TestFolder } from "../folder.ts";
-import { run } from "../harness.ts";
+import { run, runTool, startServer, testWith } from "../harness.ts";
 import { PROGRAMS } from "../../lib/programs.ts";
 import { FileServer } from "./files_wire.ts";
 
@@ -59,4 +59,21 @@ Deno.test("clients/files: --verbose tells what the keepalive of the connection i
     exact.stderr,
     "first probe after 10 s, then each 5 s, dead after 3; unacknowledged data: 25000 ms",
   );
+});
+
+testWith(["ss"], "servers/jim: keepalive is on for each connection, with exact times if the server may", async () => {
+  const permissions = PROGRAMS["servers/jim"].permissions;
+  for (
+    const [more, said] of [[[], "keepalive: the system's own times"], [
+      ["--allow-ffi"],
+      "first probe after 10 s",
+    ]] as const
+  ) {
+    const args = ["--db", ":memory:", "--verbose"];
+    await using server = await startServer("servers/jim", args, { permissions: [...permissions, ...more] });
+    using _ = await server.connect();
+    await server.logged(said);
+    const { stdout } = await runTool("ss", ["-Htno", "state", "established", `( sport = :${server.port} )`]);
+    assertStringIncludes(stdout, "timer:(keepalive,");
+  }
 });

@@ -5,6 +5,7 @@
 import { type Effect, Hub, type HubOptions } from "../../jim/hub.ts";
 import { type Answer, answerTo } from "../../jim/messages.ts";
 import { ServerWire } from "../../jim/wire.ts";
+import { describeKeepAlive, keepAlive } from "../keepalive.ts";
 import type { Log } from "../log.ts";
 import type { SocketConnection } from "../tcp.ts";
 import { delay } from "../timing.ts";
@@ -95,6 +96,8 @@ export class JimServer implements Disposable {
 
   /** Serves a client until it has left and got all that was said to it. */
   async serve(connection: SocketConnection): Promise<void> {
+    // Only some dialects have probes: of the others the system must tell that nobody is there any more.
+    this.#log.write("debug", describeKeepAlive(keepAlive(connection.socket)), connection.peer);
     const peer = new Peer(connection, this.#dispatcher, this.#strict, { overflow: this.#drop, lost: this.#lose });
     this.#peers.add(peer);
     this.#hub.connect(peer, hostOf(connection.peer));
