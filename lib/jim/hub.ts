@@ -524,8 +524,7 @@ export class Hub<Peer> {
     }
     if (known === undefined && this.#rooms.size >= MAX_ROOMS) throw new Refusal(400, "there are too many rooms");
     const created = await this.#store.join(name, user.name);
-    const room = this.#rooms.find(name) ?? this.#rooms.make(name);
-    this.#rooms.of(user.name).add(room);
+    const room = this.#rooms.join(user.name, name);
     const here = this.#online.get(user.name); // it may have left meanwhile, and be here again
     if (here !== undefined) room.online.add(here);
     return answerTo("join", created ? 201 : 200);
@@ -534,7 +533,7 @@ export class Hub<Peer> {
   async #leave(user: OnlineUser<Peer>, name: string): Promise<Answer> {
     const room = this.#roomOf(user, name);
     await this.#store.leave(name, user.name);
-    this.#rooms.of(user.name).delete(room);
+    this.#rooms.leave(user.name, room);
     const here = this.#online.get(user.name);
     if (here !== undefined) room.online.delete(here);
     return answerTo("leave", 200);

@@ -7,6 +7,8 @@
 export interface Room<User> {
   readonly name: string;
   readonly online: Set<User>;
+  /** How many members it has, online or not: without any it is none. */
+  members: number;
 }
 
 /** All rooms of a server. A member is a name; `User` is what stands for one who is online. */
@@ -18,8 +20,7 @@ export class Rooms<User> {
   /** Begins with the rooms that are known, each with the names of its members; nobody is online. */
   constructor(known: ReadonlyMap<string, Iterable<string>>) {
     for (const [name, members] of known) {
-      const room = this.make(name);
-      for (const member of members) this.of(member).add(room);
+      for (const member of members) this.join(member, name);
     }
   }
 
@@ -33,15 +34,27 @@ export class Rooms<User> {
     return this.#rooms.get(name);
   }
 
-  /** Makes a room without members. */
-  make(name: string): Room<User> {
-    const room = { name, online: new Set<User>() };
+  /** Adds a member to a room, which is made if there is none. */
+  join(member: string, name: string): Room<User> {
+    const room = this.#rooms.get(name) ?? { name, online: new Set<User>(), members: 0 };
     this.#rooms.set(name, room);
+    const rooms = this.#roomsOf(member);
+    if (!rooms.has(room)) room.members++;
+    rooms.add(room);
     return room;
   }
 
-  /** The rooms of a member: the set that it is changed by. */
-  of(member: string): Set<Room<User>> {
+  /** Removes a member of a room, and with the last one the room. */
+  leave(member: string, room: Room<User>): void {
+    if (this.#roomsOf(member).delete(room) && --room.members === 0) this.#rooms.delete(room.name);
+  }
+
+  /** The rooms of a member, as they are and as they change. */
+  of(member: string): ReadonlySet<Room<User>> {
+    return this.#roomsOf(member);
+  }
+
+  #roomsOf(member: string): Set<Room<User>> {
     const rooms = this.#memberships.get(member) ?? new Set();
     this.#memberships.set(member, rooms);
     return rooms;

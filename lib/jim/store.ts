@@ -39,7 +39,7 @@ export interface HistoryQuery {
  * change has then been made.
  */
 export interface Store {
-  /** Every room and the names of its members. */
+  /** Every room and the names of its members: one at least. */
   rooms(): Promise<Map<string, Set<string>>>;
   /** The user of that name; undefined if nobody is known by it. */
   user(name: string): Promise<User | undefined>;
@@ -62,9 +62,9 @@ export interface Store {
   letWait(name: string, id: number): Promise<void>;
   /** Messages that waited for a user have reached it. */
   delivered(name: string, ids: readonly number[]): Promise<void>;
-  /** Adds a member. Resolves to true if the room is new. */
+  /** Adds a member. Resolves to true if the room had none, and is new. */
   join(room: string, name: string): Promise<boolean>;
-  /** Removes a member. */
+  /** Removes a member, and with the last one the room; its messages stay. */
   leave(room: string, name: string): Promise<void>;
   /** Adds a contact. */
   addContact(owner: string, name: string): Promise<void>;
@@ -169,7 +169,9 @@ export class MemoryStore implements Store {
 
   /** Removes a member. */
   leave(room: string, name: string): Promise<void> {
-    this.#rooms.get(room)?.delete(name);
+    const members = this.#rooms.get(room);
+    members?.delete(name);
+    if (members?.size === 0) this.#rooms.delete(room);
     return Promise.resolve();
   }
 

@@ -526,6 +526,20 @@ Deno.test("Hub: who leaves a room gets no more of it, and may leave it once", as
   assertEquals(await world.store.rooms(), new Map([["#tea", new Set(["ann"])]]));
 });
 
+Deno.test("Hub: a room is gone when its last member leaves; until then it is there, whoever is online", async () => {
+  const world = await World.open();
+  await world.logIn("ann", "bob");
+  await world.join("#tea", "ann", "bob");
+  world.hub.disconnect("bob");
+  assertEquals(await world.code("ann", { action: "leave", room: "#tea" }), 200);
+  assertEquals(await world.code("ann", { action: "leave", room: "#tea" }), 403);
+  await world.logIn("bob");
+  assertEquals(await world.code("bob", { action: "leave", room: "#tea" }), 200);
+  assertEquals(world.hub.sizes.rooms, 0);
+  assertEquals(await world.code("bob", msg("#tea", "hello?")), 404);
+  assertEquals(await world.code("ann", { action: "join", room: "#tea" }), 201);
+});
+
 Deno.test("Hub: membership survives a disconnect and a restart", async () => {
   const world = await World.open();
   await world.logIn("ann", "bob");

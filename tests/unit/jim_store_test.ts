@@ -34,14 +34,16 @@ testStores("a guest becomes an account once; an account stays one", async (store
   assertEquals(await store.users(1), ["ann"]);
 });
 
-testStores("rooms are new once, and stay when the last member leaves", async (store) => {
+testStores("rooms are new once, and gone when the last member leaves; their messages stay", async (store) => {
   assertEquals(await store.join("#tea", "ann"), true);
   assertEquals(await store.join("#tea", "ann"), false);
   assertEquals(await store.join("#tea", "bob"), false);
   assertEquals(await store.rooms(), new Map([["#tea", new Set(["ann", "bob"])]]));
+  const id = await store.addMessage({ time: 1, from: "ann", to: "#tea", text: "hi" });
   for (const name of ["ann", "bob", "bob"]) await store.leave("#tea", name);
-  assertEquals(await store.rooms(), new Map([["#tea", new Set()]]));
-  assertEquals(await store.join("#tea", "ann"), false);
+  assertEquals(await store.rooms(), new Map());
+  assertEquals(await store.join("#tea", "eve"), true);
+  assertEquals((await store.history({ reader: "eve", rooms: ["#tea"], limit: 9 })).map((message) => message.id), [id]);
 });
 
 testStores("contacts are each user's own", async (store) => {

@@ -50,12 +50,14 @@ const MIGRATIONS: readonly string[] = [
    CREATE INDEX message_receiver ON message (receiver);
    CREATE INDEX message_pair ON message (receiver, sender);
    CREATE TABLE waiting (name TEXT, message INTEGER, PRIMARY KEY (name, message)) STRICT, WITHOUT ROWID;`,
+  `DROP TABLE room`, // a room is where members are
 ];
 
 /** A text is read as bytes: as text it would be cut at U+0000. */
 const MESSAGE = "id, time, sender, receiver, CAST(text AS BLOB) AS text, extra";
 const SQL = {
-  rooms: "SELECT room.name AS room, member.name FROM room LEFT JOIN member ON member.room = room.name",
+  rooms: "SELECT room, name FROM member",
+  member: "SELECT name FROM member WHERE room = ? LIMIT 1",
   user: "SELECT name, password FROM user WHERE name = ?",
   users: "SELECT name FROM user ORDER BY name LIMIT ?",
   contacts: "SELECT name FROM contact WHERE owner = ? ORDER BY name",
@@ -71,7 +73,6 @@ const SQL = {
   addMessage: "INSERT INTO message (time, sender, receiver, text, extra) VALUES (?, ?, ?, ?, ?)",
   addWaiting: "INSERT INTO waiting VALUES (?, ?)",
   delivered: "DELETE FROM waiting WHERE name = ? AND message IN (SELECT value FROM json_each(?))",
-  addRoom: "INSERT OR IGNORE INTO room VALUES (?)",
   addMember: "INSERT OR IGNORE INTO member VALUES (?, ?)",
   removeMember: "DELETE FROM member WHERE room = ? AND name = ?",
   addContact: "INSERT OR IGNORE INTO contact VALUES (?, ?)",
@@ -171,9 +172,8 @@ export class SqliteStore implements Store, Disposable {
 
   async rooms(): Promise<Map<string, Set<string>>> {
     const rooms = new Map<string, Set<string>>();
-    for (const { room, name } of await this.#all<{ room: string; name: string | null }>("rooms")) {
-      const members = rooms.get(room) ?? new Set();
-      rooms.set(room, name === null ? members : members.add(name));
+    for (const { room, name } of await this.#all<{ room: string; name: string }>("rooms")) {
+      rooms.set(room, (rooms.get(room) ?? new Set()).add(name));
     }
     return rooms;
   }
@@ -241,7 +241,7 @@ export class SqliteStore implements Store, Disposable {
 
   join(room: string, name: string): Promise<boolean> {
     return this.#change(() => {
-      const created = this.#run("addRoom", room).changes > 0;
+      const created = this.#statements.member.get(room) === undefined;
       this.#run("addMember", room, name);
       return created;
     });
