@@ -1,6 +1,6 @@
-import { Dispatcher, Outbox } from "../../lib/net/jim/outbox.ts";
+import { Dispatcher, MAX_QUEUED, Outbox } from "../../lib/net/jim/outbox.ts";
 import { encodeText } from "../../lib/bytes.ts";
-import type { Event } from "../../lib/jim/messages.ts";
+import { answerTo, type Event } from "../../lib/jim/messages.ts";
 import { ServerWire } from "../../lib/jim/wire.ts";
 import { assert, assertEquals } from "../assert.ts";
 
@@ -12,13 +12,13 @@ function message(id: number): Event {
 function outboxOf(
   write: (bytes: Uint8Array) => Promise<number>,
   end = "\n",
+  overflow: () => void = () => assert(false, "too much waits"),
 ): { outbox: Outbox; closed: () => boolean } {
   const wire = new ServerWire();
   wire.receive(encodeText(`{"action":"join","time":1,"room":"#tea"}${end}`));
   wire.next();
   let closed = false;
   const connection = { write, close: () => void (closed = true) };
-  const overflow = () => assert(false, "too much waits");
   return { outbox: new Outbox({ connection, wire, dispatcher: new Dispatcher(), overflow }), closed: () => closed };
 }
 
@@ -63,4 +63,28 @@ Deno.test("Outbox writes nothing after a write that failed, or after its end", a
   outbox.say(message(3));
   await outbox.end();
   assertEquals(writes, 1);
+});
+
+Deno.test("Outbox: an answer of any length leaves; a client that has not taken it when more is to be said is too slow", async () => {
+  const taken = Promise.withResolvers<void>();
+  const lengths: number[] = [];
+  let overflows = 0;
+  const write = async ({ length }: Uint8Array) => {
+    lengths.push(length);
+    await taken.promise;
+    return length;
+  };
+  const { outbox } = outboxOf(write, "\n", () => void overflows++);
+  const long = answerTo("get_users", 202, { names: Array.from({ length: 20_000 }, (_, i) => `somebody ${i}`) });
+  outbox.say(long);
+  assert(outbox.queued > MAX_QUEUED);
+  assertEquals(overflows, 0);
+  const all = outbox.queued;
+  outbox.say(message(1));
+  assertEquals([overflows, outbox.queued], [1, all]);
+  taken.resolve();
+  await outbox.flushed();
+  outbox.say(message(2));
+  await outbox.flushed();
+  assertEquals([overflows, lengths.reduce((sum, length) => sum + length) > all], [1, true]);
 });

@@ -10,7 +10,10 @@ import type { ServerWire } from "../../jim/wire.ts";
 import type { SocketConnection } from "../tcp.ts";
 import { withDeadline } from "../timing.ts";
 
-/** How much may wait for a client, in bytes: one that falls further behind is disconnected. */
+/**
+ * How much may wait for a client, in bytes, when there is more to say: one that is further behind is disconnected. One answer
+ * may be longer, and is no sign of a slow reader.
+ */
 export const MAX_QUEUED = 256 * 1024;
 /** How long what waits may take to leave when a connection ends, in ms. */
 const FINISH_TIMEOUT_MS = 5000;
@@ -40,7 +43,7 @@ export interface OutboxOptions {
   readonly connection: Pick<SocketConnection, "write" | "close">;
   readonly wire: ServerWire;
   readonly dispatcher: Dispatcher;
-  /** More waits than {@linkcode MAX_QUEUED}. */
+  /** More waited than {@linkcode MAX_QUEUED} when there was more to say. */
   readonly overflow: () => void;
 }
 
@@ -68,9 +71,9 @@ export class Outbox {
   say(said: Answer | Event, receiver?: string): void {
     if (this.#state === "closed") return;
     const { wire, overflow } = this.#options;
+    if (this.#pacer.queued > MAX_QUEUED) return overflow();
     this.#pacer.push(wire.encode(said, receiver), "type" in said ? "event" : "answer");
     if (this.#pacer.queued > 0 && (this.#state === "idle" || this.#state === "pausing")) this.#schedule();
-    if (this.#pacer.queued > MAX_QUEUED) overflow();
   }
 
   /** Forgets what waits. What is being written is finished, so that no object is cut. */
