@@ -62,6 +62,7 @@ export async function addUser(file: string, name: string): Promise<void> {
   if (fault !== undefined) throw new UsageError(`the name ${JSON.stringify(name)} ${fault}`);
   using store = await SqliteStore.open(file);
   const password = await readPassword(`password of ${name}: `);
+  if (password === "") throw new UsageError("there is no password", { hint: "type it, or pipe it in as one line" });
   if (countCharacters(password) > LIMITS.password) {
     throw new UsageError(`the password has more than ${LIMITS.password} characters`);
   }

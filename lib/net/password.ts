@@ -14,8 +14,9 @@ const LINE_ENDS = [0x0a, 0x0d];
 const MAX_LENGTH = 4096;
 
 /**
- * Reads a password. On a terminal `prompt` is shown, and nothing of what is typed.
- * @throws {UsageError} if there is none
+ * Reads a password. On a terminal `prompt` is shown, and nothing of what is typed. An empty one is none.
+ * @throws {Deno.errors.Interrupted} if the user has typed Ctrl-C
+ * @throws {UsageError} if it is too long
  */
 export async function readPassword(prompt: string): Promise<string> {
   const terminal = Deno.stdin.isTerminal();
@@ -24,9 +25,7 @@ export async function readPassword(prompt: string): Promise<string> {
     Deno.stderr.writeSync(encodeText(prompt));
   }
   try {
-    const password = decodeText(await readLine());
-    if (password !== "") return password;
-    throw new UsageError("there is no password", { hint: "type it, or pipe it in as one line" });
+    return decodeText(await readLine());
   } finally {
     if (terminal) {
       Deno.stdin.setRaw(false);
@@ -42,7 +41,7 @@ async function readLine(): Promise<Uint8Array> {
   while (await Deno.stdin.read(byte) !== null) {
     const [code] = byte as unknown as [number];
     if (LINE_ENDS.includes(code) || code === CTRL_D) break;
-    if (code === CTRL_C) return new Uint8Array();
+    if (code === CTRL_C) throw new Deno.errors.Interrupted("interrupted");
     if (code === CTRL_U) line.length = 0;
     else if (BACKSPACES.includes(code)) eraseCharacter(line);
     else if (line.push(code) > MAX_LENGTH) throw new UsageError(`the password has more than ${MAX_LENGTH} bytes`);
