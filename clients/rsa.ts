@@ -12,9 +12,9 @@ import { TruncatedError, UsageError } from "../lib/errors.ts";
 import { encodeFrame } from "../lib/framing.ts";
 import { oneOf, option, type OptionValues, runProgram, text } from "../lib/net/cli.ts";
 import { messages, notice, printReply, runClient, serverHint, timeoutOption } from "../lib/net/client.ts";
-import { attempt } from "../lib/net/failure.ts";
+import { attempt, AttemptError } from "../lib/net/failure.ts";
 import { readFrames } from "../lib/net/frames.ts";
-import { configFile, pinPublicKey, readPublicKey } from "../lib/net/key_files.ts";
+import { configFile, createWhole, pinPublicKey, readPublicKey } from "../lib/net/key_files.ts";
 import { readPrivateFile } from "../lib/net/secret.ts";
 import { connectTcp, writeAll } from "../lib/net/tcp.ts";
 import { withDeadline } from "../lib/net/timing.ts";
@@ -63,9 +63,8 @@ async function convertFile(options: OptionValues<typeof FILE_OPTIONS & typeof FI
   const output = options.output ?? outputName(file, action === "encrypt");
   const content = await attempt(`read ${file}`, () => Deno.readFile(file));
   const converted = await attempt(`${action} ${file}`, () => convert(content));
-  await attempt(`write ${output}`, () => Deno.writeFile(output, converted, { createNew: true }), (error) => {
-    return error instanceof Deno.errors.AlreadyExists ? "another one: --output FILE" : undefined;
-  });
+  if (await attempt(`write ${output}`, () => createWhole(output, converted))) return;
+  throw new AttemptError(`write ${output}`, new Deno.errors.AlreadyExists("file exists"), "another one: --output FILE");
 }
 
 function outputName(file: string, encrypt: boolean): string {

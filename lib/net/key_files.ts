@@ -3,6 +3,7 @@
  * the public keys of others, pinned.
  * @module
  */
+import { encodeText } from "../bytes.ts";
 import { UsageError } from "../errors.ts";
 import { attempt, AttemptError } from "./failure.ts";
 import { readPrivateFile, readVariable } from "./secret.ts";
@@ -119,15 +120,16 @@ export async function makeFolder(file: string): Promise<void> {
   if (end > 0) await Deno.mkdir(file.slice(0, end), { recursive: true, mode: 0o700 });
 }
 
-/** Makes a file that is there with all of its content or not at all. Resolves to false if another one has come first. */
-function createWhole(file: string, content: string, mode = 0o644): Promise<boolean> {
+/** Makes a file that is there with all of its content or not at all. Resolves to false if there is one, or another has come first. */
+export function createWhole(file: string, content: string | Uint8Array, mode = 0o644): Promise<boolean> {
   return writeBeside(file, { content, mode }, async (temporary) => {
     try {
       await Deno.link(temporary, file);
       return true;
     } catch (error) {
-      if (error instanceof Deno.errors.AlreadyExists) return false;
-      throw error;
+      if (error instanceof Deno.errors.AlreadyExists || await exists(file)) return false;
+      await Deno.rename(temporary, file); // a disk without links
+      return true;
     }
   });
 }
@@ -140,12 +142,13 @@ export function replaceWhole(file: string, content: string, mode = PRIVATE): Pro
 /** Writes a new file beside `file`, down to the disk, for `take` to give it that name. Nothing else stays. */
 async function writeBeside<Result>(
   file: string,
-  { content, mode }: { readonly content: string; readonly mode: number },
+  { content, mode }: { readonly content: string | Uint8Array; readonly mode: number },
   take: (temporary: string) => Promise<Result>,
 ): Promise<Result> {
   const temporary = `${file}.${crypto.randomUUID()}`;
   try {
-    await Deno.writeTextFile(temporary, content, { createNew: true, mode });
+    const bytes = typeof content === "string" ? encodeText(content) : content;
+    await Deno.writeFile(temporary, bytes, { createNew: true, mode });
     {
       using written = await Deno.open(temporary, { write: true });
       await written.sync();

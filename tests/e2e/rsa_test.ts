@@ -5,7 +5,7 @@ import { TcpConnection, writeAll } from "../../lib/net/tcp.ts";
 import { encryptMessage, RsaPrivateKey, signReply } from "../../lib/rsa.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { TestFolder } from "../folder.ts";
-import { inTime, type Output, run, type RunningServer, startServer } from "../harness.ts";
+import { inTime, type Output, run, type RunningServer, runTool, startServer, testWith } from "../harness.ts";
 
 const SERVER = "servers/rsa";
 const CLIENT = "clients/rsa";
@@ -202,6 +202,28 @@ Deno.test("rsa decrypt: a damaged file, a cut one or one for another key leaves 
     assertEquals([code, stdout], [1, ""]);
     assertMatch(stderr, /^rsa: decrypt [^\n]+: Cannot (decrypt message|read DER): [^\n]+\n$/);
     assertEquals(Array.from(Deno.readDirSync(folder.path), ({ name }) => name).toSorted(), ["file.cms", "key.pem"]);
+  }
+});
+
+testWith(["root", "mount"], "rsa encrypt, rsa decrypt: a disk that is full has no part of the file", async () => {
+  await using folder = new TestFolder();
+  const [key, pub] = [await folder.write("key.pem", KEY.toPem()), await folder.write("key.pub", KEY.publicKey.toPem())];
+  const content = new Uint8Array(2 ** 20);
+  const plain = await folder.write("file", content);
+  const sealed = await folder.write("file.cms", encryptMessage(KEY.publicKey, content));
+  const disk = `${folder.path}/disk`;
+  await Deno.mkdir(disk);
+  const mounted = await runTool("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", disk]);
+  if (mounted.code !== 0) return console.log(`skipped: mount: ${mounted.stderr}`);
+  try {
+    for (const args of [["encrypt", plain, "--to", pub], ["decrypt", sealed, "--key", key]]) {
+      const { code, stderr } = await run(CLIENT, [...args, "--output", `${disk}/out`]);
+      assertEquals(code, 1);
+      assertStringIncludes(stderr, `rsa: write ${disk}/out: no space left on device`);
+      assertEquals(Array.from(Deno.readDirSync(disk)), []);
+    }
+  } finally {
+    await runTool("umount", [disk]);
   }
 });
 
