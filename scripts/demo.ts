@@ -7,6 +7,7 @@
  * @module
  */
 import { equals } from "@std/bytes";
+import { EXIT, stopSignal } from "../lib/net/cli.ts";
 import { type ProgramPath, runCommand } from "../lib/programs.ts";
 import { printable } from "../lib/text.ts";
 import { type Output, run, type RunningProgram, type RunningServer, start, startServer } from "../tests/harness.ts";
@@ -20,6 +21,9 @@ type Env = Record<string, string>;
 const PSK = { NETLAB_PSK: "pOWmtdvYxO2Ul3y0vLfSm2zCQbFVvqCdKkJb6m0m3hM=" };
 const SECRET = { NETLAB_SECRET: "correct horse battery staple" };
 
+/** Ctrl-C or SIGTERM ends the tour where it would go on: what was started is ended, and what was written removed. */
+const stop = stopSignal();
+
 /** Prints a line of comment. */
 function say(text: string): void {
   console.log(`  # ${text}`);
@@ -27,6 +31,7 @@ function say(text: string): void {
 
 /** Prints what a program said, and checks it. */
 function show(text: string, expected: Expected): void {
+  stop.throwIfAborted();
   const lines = text.trimEnd().split("\n");
   for (const line of lines) console.log(`  ${printable(line)}`);
   const fits = expected instanceof RegExp ? expected.test(text) : lines.length === expected.length &&
@@ -390,9 +395,13 @@ if (import.meta.main) {
   try {
     await tour();
   } catch (thrown) {
+    if (stop.aborted) {
+      console.error("demo: interrupted");
+      Deno.exit(EXIT.failed);
+    }
     const error = thrown instanceof SuppressedError ? thrown.suppressed : thrown; // not what came of it at the clean-up
     console.error(`demo: this is not what the tour shows: ${error instanceof Error ? error.message : error}`);
-    Deno.exit(1);
+    Deno.exit(EXIT.failed);
   }
   console.log(`\nEverything was as shown, in ${((performance.now() - began) / 1000).toFixed(1)} s.`);
 }
