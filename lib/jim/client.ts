@@ -285,6 +285,7 @@ export class JimClient {
   quit({ now = false }: { readonly now?: boolean } = {}): void {
     this.#quitting = true;
     if (now) {
+      if (this.#passwordFor !== undefined && !this.#known) return this.#end("interrupted"); // before the first login
       this.#wanted.length = 0;
       this.#outstanding = this.#doubtful = this.#passwordFor = undefined;
     }
