@@ -5,6 +5,7 @@
  * Run: `deno task test`, or some of the layers: `deno task test unit docs`.
  * @module
  */
+import { bound } from "../tests/harness.ts";
 
 const END_TO_END = [
   "--parallel", // file beside file: most of their time they wait for somebody else's deadline
@@ -38,8 +39,9 @@ export function countsOf(output: string): number[] {
 /** Runs one layer, shows its output and resolves to what its last line counts. */
 async function runLayer(name: string, args: readonly string[]): Promise<{ counts: number[]; ok: boolean }> {
   console.log(`\n== ${name}: deno test ${args.join(" ")}`);
-  const layer = new Deno.Command(Deno.execPath(), {
-    args: ["test", "--no-prompt", "--quiet", ...args],
+  const [command, argv] = bound(Deno.execPath(), ["test", "--no-prompt", "--quiet", ...args]);
+  const layer = new Deno.Command(command, {
+    args: argv,
     env: { NO_COLOR: "1", DENO_JOBS: `${navigator.hardwareConcurrency + 1}` },
     stdout: "piped",
     signal: AbortSignal.timeout(LIMIT_MS),

@@ -32,18 +32,39 @@ export interface RunOptions {
   readonly clearEnv?: boolean;
 }
 
-function command(path: ProgramPath, args: readonly string[], options: RunOptions = {}): Deno.Command {
+/** What starts a command that must not outlive the test, however that ends: `setpriv` of Linux, where it is there. */
+const BOUND = ["setpriv", "--pdeathsig", "KILL"] as const;
+let canBind: boolean | undefined;
+
+function findBound(): boolean {
+  try {
+    return new Deno.Command(BOUND[0], { args: [...BOUND.slice(1), "true"], stderr: "null" }).outputSync().success;
+  } catch {
+    return false;
+  }
+}
+
+/** A command that is killed when this process is, where the system can do that. */
+export function bound(name: string, args: readonly string[]): [name: string, args: string[]] {
+  canBind ??= findBound();
+  return canBind ? [BOUND[0], [...BOUND.slice(1), name, ...args]] : [name, [...args]];
+}
+
+/** Starts a command, {@linkcode bound} to this process, with pipes to it. */
+export function spawn(
+  name: string,
+  args: readonly string[],
+  options: Pick<Deno.CommandOptions, "cwd" | "env" | "clearEnv"> = {},
+): Deno.ChildProcess {
+  const [first, rest] = bound(name, args);
+  const pipes = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
+  return new Deno.Command(first, { args: rest, cwd: ROOT, ...options, ...pipes }).spawn();
+}
+
+function spawnProgram(path: ProgramPath, args: readonly string[], options: RunOptions = {}): Deno.ChildProcess {
   const { permissions = PROGRAMS[path].permissions, env = {}, cwd = ROOT, clearEnv = false } = options;
   const [name, ...first] = options.argv ?? [Deno.execPath(), "run", "--no-prompt", ...permissions, `${path}.ts`];
-  return new Deno.Command(name, {
-    args: [...first, ...args],
-    cwd,
-    clearEnv,
-    env: clearEnv ? env : { NO_COLOR: "1", ...env },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  });
+  return spawn(name, [...first, ...args], { cwd, clearEnv, env: clearEnv ? env : { NO_COLOR: "1", ...env } });
 }
 
 /** Rejects when the promise takes longer than a test may wait. */
@@ -176,7 +197,7 @@ export class RunningServer extends RunningProgram {
 
 /** Starts a program that goes on by itself. */
 export function start(path: ProgramPath, args: readonly string[] = [], options: RunOptions = {}): RunningProgram {
-  return new RunningProgram(command(path, args, options).spawn());
+  return new RunningProgram(spawnProgram(path, args, options));
 }
 
 /** Starts a server, on a free port unless `args` name one, and resolves when it listens. */
@@ -186,7 +207,7 @@ export async function startServer(
   options: RunOptions = {},
 ): Promise<RunningServer> {
   const portArgs = args.includes("--port") ? [] : ["--port", "0"];
-  const server = new RunningServer(command(path, [...portArgs, ...args], options).spawn());
+  const server = new RunningServer(spawnProgram(path, [...portArgs, ...args], options));
   const listening = /^listening on \w+:\/\/(.+):(\d+)$/;
   const line = await server.printed(listening).catch(async () => {
     const { code, stderr } = await server.stop("SIGKILL");
@@ -204,38 +225,21 @@ export async function run(
   args: readonly string[],
   { stdin = "", ...options }: RunOptions & { stdin?: string | Uint8Array } = {},
 ): Promise<Output> {
-  return await finish(command(path, args, options), stdin);
+  return await finish(spawnProgram(path, args, options), stdin);
 }
 
 /** Starts any other command that goes on by itself. */
 export function startTool(name: string, args: readonly string[]): RunningProgram {
-  const command = new Deno.Command(name, {
-    args: [...args],
-    cwd: ROOT,
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  });
-  return new RunningProgram(command.spawn());
+  return new RunningProgram(spawn(name, args));
 }
 
 /** Runs any other command to its end. */
 export async function runTool(name: string, args: readonly string[], stdin: string | Uint8Array = ""): Promise<Output> {
-  return await finish(
-    new Deno.Command(name, {
-      args: [...args],
-      cwd: ROOT,
-      env: { NO_COLOR: "1" },
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }),
-    stdin,
-  );
+  return await finish(spawn(name, args, { env: { NO_COLOR: "1" } }), stdin);
 }
 
-async function finish(command: Deno.Command, stdin: string | Uint8Array): Promise<Output> {
-  await using program = new RunningTool(command.spawn());
+async function finish(process: Deno.ChildProcess, stdin: string | Uint8Array): Promise<Output> {
+  await using program = new RunningTool(process);
   const input = typeof stdin === "string" ? new TextEncoder().encode(stdin) : stdin;
   const writer = program.process.stdin.getWriter();
   const fed = writer.write(input).then(() => writer.close()).catch(() => {}); // it may end before it reads all

@@ -5,7 +5,7 @@
  */
 import { Condition, delay } from "../lib/net/timing.ts";
 import { type ProgramPath, PROGRAMS } from "../lib/programs.ts";
-import { inTime, ROOT } from "./harness.ts";
+import { inTime, spawn } from "./harness.ts";
 
 /** How wide the screen is. */
 export const COLUMNS = 40;
@@ -51,14 +51,8 @@ export class Screen implements AsyncDisposable {
 
   /** Starts the command. */
   constructor(...command: string[]) {
-    this.#process = new Deno.Command("python3", {
-      args: ["tests/interop/peers/chat_pty.py", `${COLUMNS}`, ...command],
-      cwd: ROOT,
-      env: { NO_COLOR: "1", TERM: "xterm" },
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
+    const args = ["tests/interop/peers/chat_pty.py", `${COLUMNS}`, ...command];
+    this.#process = spawn("python3", args, { env: { NO_COLOR: "1", TERM: "xterm" } });
     this.#ended = this.#read();
   }
 

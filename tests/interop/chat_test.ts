@@ -1,15 +1,8 @@
 import { assertEquals, assertStringIncludes } from "../assert.ts";
-import { ROOT, run, RunningProgram, runTool, startServer, testWith } from "../harness.ts";
+import { run, runTool, startServer, startTool, testWith } from "../harness.ts";
 import { Screen } from "../screen.ts";
 
 const PEER = "tests/interop/peers/chat_peer.py";
-
-/** Starts a foreign program that goes on by itself. */
-function startTool(name: string, ...args: string[]): RunningProgram {
-  return new RunningProgram(
-    new Deno.Command(name, { args, cwd: ROOT, stdin: "piped", stdout: "piped", stderr: "piped" }).spawn(),
-  );
-}
 
 for (const [transport, name] of [["tcp", "chat"], ["udp", "udp_chat"]] as const) {
   testWith(["python3"], `${name} --raw: a Python client of the course's kind talks with our operator`, async () => {
@@ -23,7 +16,7 @@ for (const [transport, name] of [["tcp", "chat"], ["udp", "udp_chat"]] as const)
 
   testWith(["python3"], `${name} --raw: our client talks with a Python operator of the course's kind`, async () => {
     for (const [answers, client] of [["one\nzwö\n", ""], ["one\nzwö\nq\n", "3\n"]] as const) {
-      const python = startTool("python3", PEER, "server", transport, "0");
+      const python = startTool("python3", [PEER, "server", transport, "0"]);
       const port = await python.printed(/^\d+$/);
       await python.type(answers);
       const { code, stdout } = await run(`clients/${name}`, ["127.0.0.1", port, "--raw"], { stdin: `1\n2\n${client}` });
@@ -39,7 +32,7 @@ testWith(["nc"], "chat: nc gets its answer, whether it closes its side at once (
   await server.type("hello to you\nand you\nq\n");
   const { stdout } = await runTool("nc", ["-N", "127.0.0.1", `${server.port}`], "hello\n");
   assertEquals(stdout, "hello to you\n");
-  const nc = startTool("nc", "127.0.0.1", `${server.port}`);
+  const nc = startTool("nc", ["127.0.0.1", `${server.port}`]);
   await nc.type("hello again\n");
   await nc.printed("and you");
   await nc.type("bye\n");
@@ -49,7 +42,7 @@ testWith(["nc"], "chat: nc gets its answer, whether it closes its side at once (
 });
 
 testWith(["nc"], "chat: our client talks with nc -l", async () => {
-  const nc = startTool("nc", "-v", "-l", "127.0.0.1", "0");
+  const nc = startTool("nc", ["-v", "-l", "127.0.0.1", "0"]);
   const port = (await nc.logged("Listening on")).split(" ").at(-1)!;
   await nc.type("hello to you\n");
   const { code, stdout } = await run("clients/chat", ["127.0.0.1", port, "-m", "hello"]);
@@ -60,7 +53,7 @@ testWith(["nc"], "chat: our client talks with nc -l", async () => {
 
 testWith(["nc"], "udp_chat: nc -u gets its answer", async () => {
   await using server = await startServer("servers/udp_chat");
-  const nc = startTool("nc", "-u", "127.0.0.1", `${server.port}`);
+  const nc = startTool("nc", ["-u", "127.0.0.1", `${server.port}`]);
   await nc.type("hello\n");
   await server.printed("hello");
   await server.type("hello to you\n");
@@ -101,7 +94,7 @@ sys.stdin.read() if text == "without one\\n" else sock.recv(16)
 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))`;
     const faults = () => server.stderr.all.filter((line) => line.includes("closed"));
     for (const text of ["after a goodbye", "without one"]) {
-      const python = startTool("python3", "-c", talkAndReset);
+      const python = startTool("python3", ["-c", talkAndReset]);
       await python.type(`${text}\n`);
       await server.printed(text);
       if (text === "after a goodbye") await server.type("q\n");

@@ -1,5 +1,5 @@
 import { assertEquals } from "../assert.ts";
-import { run, runTool, startServer, testWith } from "../harness.ts";
+import { run, runTool, startServer, startTool, testWith } from "../harness.ts";
 
 const env = { NETLAB_SECRET: "shared" };
 const PEER = "tests/interop/peers/hmac_auth.py";
@@ -16,15 +16,13 @@ for (const digest of ["hmac-sha256", "sha1"]) {
     ["python3"],
     `hmac_auth --digest ${digest}: a Python server of the course's kind accepts our client`,
     async () => {
-      const python = new Deno.Command("python3", { args: [PEER, "server", "0", digest], stdout: "piped" }).spawn();
-      const output = python.stdout.pipeThrough(new TextDecoderStream()).getReader();
-      const port = (await output.read()).value!.trim();
+      const python = startTool("python3", [PEER, "server", "0", digest]);
+      const port = await python.printed(/^\d+$/);
       const { code, stdout } = await run("clients/hmac_auth", ["127.0.0.1", port, "--digest", digest, "-m", "hi"], {
         env,
       });
       assertEquals([code, stdout], [0, "welcome\nhi\n"]);
-      await output.cancel();
-      assertEquals((await python.status).code, 0);
+      assertEquals((await python.ended()).code, 0);
     },
   );
 }
