@@ -13,6 +13,10 @@ export const COLUMNS = 40;
 // deno-lint-ignore no-control-regex
 const TOKENS = /\x1b\[(\d*)([A-Z])|[\x00-\x1f\x7f]|[^\x00-\x1f\x7f]/gu;
 
+/** The beginning of a control sequence whose end has not come yet. */
+// deno-lint-ignore no-control-regex
+const UNFINISHED = /\x1b(\[\d*)?$/;
+
 /** The lines that a screen shows after all that was written to it, without the empty ones at its end. */
 export function render(written: string): string[] {
   const rows: string[][] = [[]];
@@ -73,7 +77,7 @@ export class Screen implements AsyncDisposable {
   /** Presses keys: `\r` is Enter, `\x03` Ctrl-C. */
   async type(keys: string): Promise<void> {
     const writer = this.#process.stdin.getWriter();
-    await writer.write(new TextEncoder().encode(keys));
+    await this.#inTime(writer.write(new TextEncoder().encode(keys)), "the terminal to take keys");
     writer.releaseLock();
   }
 
@@ -102,10 +106,15 @@ export class Screen implements AsyncDisposable {
     await this.#inTime(rest(), "it to rest");
   }
 
+  /** What it shows while more may come: the system cuts what is written anywhere. */
+  #lines(): string[] {
+    return render(this.#written.replace(UNFINISHED, ""));
+  }
+
   async #wait<T>(look: (lines: string[]) => T | undefined, what: string): Promise<T> {
     const search = async () => {
       for (;;) {
-        const found = look(render(this.#written));
+        const found = look(this.#lines());
         if (found !== undefined) return found;
         if (this.#over) throw new Error(`the command has ended without ${what}`);
         await this.#changed.wait();
@@ -116,7 +125,7 @@ export class Screen implements AsyncDisposable {
 
   async #inTime<T>(promise: Promise<T>, what: string): Promise<T> {
     return await inTime(promise, what).catch((cause) => {
-      throw new Error(`on a screen that shows\n${render(this.#written).join("\n")}`, { cause });
+      throw new Error(`on a screen that shows\n${this.#lines().join("\n")}`, { cause });
     });
   }
 

@@ -37,6 +37,13 @@ Deno.test("Screen: renders as a terminal does", () => {
   assertEquals(render("abc\x1b[2Gx"), ["axc"]);
 });
 
+testWith(PYTHON, "Screen: a control sequence that comes in two pieces is one", async () => {
+  await using screen = new Screen("sh", "-c", "stty -echo; printf 'abc\\033['; read -r _; printf '2Gx'");
+  await screen.find(/^abc$/);
+  await screen.type("\r");
+  assertEquals((await screen.ended()).lines, ["axc"]);
+});
+
 Deno.test("Terminal: a line that is no longer waited for is there for the next who asks", async () => {
   using terminal = await Terminal.open(["one", "two"]);
   assert(!terminal.interactive && !terminal.left.aborted);
@@ -172,7 +179,7 @@ testWith(
   async () => {
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     await using client = Screen.run("clients/chat", "127.0.0.1", `${listener.addr.port}`);
-    using server = await listener.accept();
+    using server = await inTime(listener.accept(), "the client");
     await client.shows(`to 127.0.0.1:${listener.addr.port}>`);
     await client.type("\x03");
     assertEquals(await hear(server), "q\n"); // the client waits for the server to close, which it does not
