@@ -7,8 +7,8 @@ import { fileURLToPath } from "node:url";
 import { type ProgramPath, PROGRAMS } from "../lib/programs.ts";
 import { assertEquals } from "./assert.ts";
 
-/** How long a line or an exit may take before the test fails, in ms. */
-export const PATIENCE_MS = 20_000;
+/** How long a line or an exit may take before the test fails, in ms: much longer than it does on a machine that is busy. */
+export const PATIENCE_MS = 60_000;
 /** The project's top folder. */
 export const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
@@ -67,17 +67,18 @@ function spawnProgram(path: ProgramPath, args: readonly string[], options: RunOp
   return spawn(name, [...first, ...args], { cwd, clearEnv, env: clearEnv ? env : { NO_COLOR: "1", ...env } });
 }
 
+/** The promise, whose rejection does not end the whole file when a test that fails earlier never comes to await it. */
+function handled<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
+}
+
 /** Rejects when the promise takes longer than a test may wait. */
-export async function inTime<T>(promise: Promise<T>, what: string): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited ${PATIENCE_MS / 1000} s for ${what}`)), PATIENCE_MS);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+export function inTime<T>(promise: Promise<T>, what: string): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const error = new Error(`waited ${PATIENCE_MS / 1000} s for ${what}`);
+  const timer = setTimeout(() => reject(error), PATIENCE_MS);
+  return handled(Promise.race([promise, late]).finally(() => clearTimeout(timer)));
 }
 
 /** The lines of a stream as they come. */
@@ -120,6 +121,15 @@ class Lines {
   }
 }
 
+/** Sends a signal to a process that may have ended already: its exit code tells. */
+function kill(process: Deno.ChildProcess, signal: Deno.Signal = "SIGKILL"): void {
+  try {
+    process.kill(signal);
+  } catch {
+    // it has ended
+  }
+}
+
 /** A program that runs until it is told to stop. `await using` ends it by SIGTERM and demands exit code 0. */
 export class RunningProgram implements AsyncDisposable {
   readonly process: Deno.ChildProcess;
@@ -146,28 +156,32 @@ export class RunningProgram implements AsyncDisposable {
   /** Writes to its stdin. */
   async type(text: string): Promise<void> {
     const writer = this.process.stdin.getWriter();
-    await writer.write(new TextEncoder().encode(text));
+    await inTime(writer.write(new TextEncoder().encode(text)), "the program to read its stdin");
     writer.releaseLock();
   }
 
   /** Resolves when the program ends, by itself or by an earlier {@linkcode stop}. */
-  async ended(): Promise<Output> {
-    const { code } = await inTime(this.process.status, "the program's end");
-    await Promise.all([this.stdout.ended, this.stderr.ended]);
+  ended(): Promise<Output> {
+    return handled(this.#end());
+  }
+
+  async #end(): Promise<Output> {
+    const output = Promise.all([this.process.status, this.stdout.ended, this.stderr.ended]);
+    const [{ code }] = await inTime(output, "the program's end").catch((cause) => {
+      kill(this.process); // what does not end in time is not left behind
+      throw new Error(`the program has said:\n${[...this.stdout.all, ...this.stderr.all].join("\n")}`, { cause });
+    });
     return { code, stdout: this.stdout.all.join("\n"), stderr: this.stderr.all.join("\n") };
   }
 
   /** Sends a signal and resolves to what the program leaves. */
   stop(signal: Deno.Signal = "SIGTERM"): Promise<Output> {
-    return this.#stopped ??= (async () => {
-      try {
-        this.process.kill(signal);
-      } catch {
-        // it has ended already: its exit code tells
-      }
-      await this.process.stdin.close().catch(() => {});
-      return await this.ended();
-    })();
+    if (this.#stopped === undefined) {
+      kill(this.process, signal);
+      this.process.stdin.close().catch(() => {}); // closed, or it has ended
+      this.#stopped = this.ended();
+    }
+    return this.#stopped;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -220,12 +234,12 @@ export async function startServer(
 }
 
 /** Runs a program to its end, with `stdin` as its whole input. */
-export async function run(
+export function run(
   path: ProgramPath,
   args: readonly string[],
   { stdin = "", ...options }: RunOptions & { stdin?: string | Uint8Array } = {},
 ): Promise<Output> {
-  return await finish(spawnProgram(path, args, options), stdin);
+  return handled(finish(spawnProgram(path, args, options), stdin));
 }
 
 /** Starts any other command that goes on by itself. */
@@ -234,8 +248,8 @@ export function startTool(name: string, args: readonly string[]): RunningProgram
 }
 
 /** Runs any other command to its end. */
-export async function runTool(name: string, args: readonly string[], stdin: string | Uint8Array = ""): Promise<Output> {
-  return await finish(spawn(name, args, { env: { NO_COLOR: "1" } }), stdin);
+export function runTool(name: string, args: readonly string[], stdin: string | Uint8Array = ""): Promise<Output> {
+  return handled(finish(spawn(name, args, { env: { NO_COLOR: "1" } }), stdin));
 }
 
 async function finish(process: Deno.ChildProcess, stdin: string | Uint8Array): Promise<Output> {
@@ -243,7 +257,7 @@ async function finish(process: Deno.ChildProcess, stdin: string | Uint8Array): P
   const input = typeof stdin === "string" ? new TextEncoder().encode(stdin) : stdin;
   const writer = program.process.stdin.getWriter();
   const fed = writer.write(input).then(() => writer.close()).catch(() => {}); // it may end before it reads all
-  const [output] = await Promise.all([inTime(program.process.output(), "the program's end"), fed]);
+  const [output] = await inTime(Promise.all([program.process.output(), fed]), "the program's end");
   const decoder = new TextDecoder();
   return { code: output.code, stdout: decoder.decode(output.stdout), stderr: decoder.decode(output.stderr) };
 }
@@ -252,11 +266,7 @@ async function finish(process: Deno.ChildProcess, stdin: string | Uint8Array): P
 class RunningTool implements AsyncDisposable {
   constructor(readonly process: Deno.ChildProcess) {}
   async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.process.kill("SIGKILL");
-    } catch {
-      // it has ended, as it should
-    }
+    kill(this.process);
     await this.process.status;
   }
 }

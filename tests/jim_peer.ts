@@ -37,7 +37,9 @@ export class JimPeer implements Disposable {
   /** Writes text as it is. */
   async write(text: string | Uint8Array): Promise<void> {
     const bytes = typeof text === "string" ? encodeText(text) : text;
-    for (let written = 0; written < bytes.length;) written += await this.conn.write(bytes.subarray(written));
+    for (let written = 0; written < bytes.length;) {
+      written += await inTime(this.conn.write(bytes.subarray(written)), "the server to take what is written");
+    }
   }
 
   /** Writes objects, each on a line, in one go. */

@@ -245,9 +245,9 @@ Deno.test("chat: the client says in one line what went wrong", async () => {
   await server.logged("said goodbye");
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const client = run(CLIENT, ["127.0.0.1", `${listener.addr.port}`, "-m", "hello"]);
-  const conn = await listener.accept();
+  const conn = await inTime(listener.accept(), "the client");
   listener.close();
-  await conn.read(new Uint8Array(10));
+  await inTime(conn.read(new Uint8Array(10)), "the client");
   conn.close();
   assertStringIncludes((await client).stderr, "chat: Cannot get an answer: the other side closed the talk before it\n");
   assertEquals((await client).code, 1);

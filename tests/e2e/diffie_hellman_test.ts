@@ -81,7 +81,7 @@ Deno.test("diffie_hellman: whoever listens finds neither the message nor an iden
   await using server = await startServer(SERVER, sign!.server);
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const asking = run(CLIENT, ["127.0.0.1", `${listener.addr.port}`, ...sign!.client, "-m", "top secret"]);
-  using client = new TcpConnection(await listener.accept());
+  using client = new TcpConnection(await inTime(listener.accept(), "the client"));
   listener.close();
   using target = new TcpConnection(await server.connect());
   const seen: Uint8Array[] = [];

@@ -27,6 +27,7 @@ export class FaultProxy implements Disposable, Target {
   connections = 0;
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #open = new Set<Deno.TcpConn>();
+  #over = false;
   readonly #to: () => Target;
   readonly #faults: Fault[];
   readonly #watch: Watch;
@@ -41,6 +42,7 @@ export class FaultProxy implements Disposable, Target {
   }
 
   [Symbol.dispose](): void {
+    this.#over = true;
     this.#listener.close();
     for (const conn of this.#open) close(conn);
   }
@@ -53,8 +55,10 @@ export class FaultProxy implements Disposable, Target {
     const number = ++this.connections;
     const fault = this.#faults.shift();
     const { hostname, port } = this.#to();
+    this.#open.add(client);
     const server = await Deno.connect({ hostname, port });
-    this.#open.add(client).add(server);
+    if (this.#over) return close(server);
+    this.#open.add(server);
     const pump = (side: Fault["side"], from: Deno.TcpConn, to: Deno.TcpConn) =>
       this.#pump(from, to, {
         fault: fault?.side === side ? fault : undefined,

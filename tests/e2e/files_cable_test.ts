@@ -6,7 +6,7 @@
 import { delay, withDeadline } from "../../lib/net/timing.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { TestFolder } from "../folder.ts";
-import { type Output, type RunningProgram, type RunningServer, start, startServer } from "../harness.ts";
+import { inTime, type Output, type RunningProgram, type RunningServer, start, startServer } from "../harness.ts";
 import { Cable, type End, testWithCables } from "../netns.ts";
 import { noise, sha256 } from "./files_wire.ts";
 
@@ -101,7 +101,7 @@ class Scene implements AsyncDisposable {
     const client = this.#case.what === "put"
       ? await this.startClient(server, "put", source)
       : await this.startClient(server, "get", NAME, `${this.received.path}/${NAME}`);
-    await Promise.race([arrives, endsEarly(client)]);
+    await inTime(Promise.race([arrives, endsEarly(client)]), "the first bytes");
     return { client, server };
   }
 
@@ -131,6 +131,7 @@ function statOf(path: string): Deno.FileInfo | undefined {
   }
 }
 
+/** Rejects when the client ends. */
 async function endsEarly(client: RunningProgram): Promise<never> {
   const { code } = await client.process.status;
   throw new Error(`the client has ended with exit code ${code}: ${client.stderr.all.join("\n")}`);

@@ -359,13 +359,13 @@ Deno.test("files: what does not have the server's digest is not kept", async () 
   await using client = new Client();
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const serve = async () => {
-    using connection = await listener.accept();
+    using connection = await inTime(listener.accept(), "the client");
     await writeAll(connection, encodeText("220 hello\r\n"));
-    await connection.read(new Uint8Array(1000));
+    await inTime(connection.read(new Uint8Array(1000)), "the client");
     const head = FOLLOWS.format({ count: 5, offset: 0, size: 5, sha256: undefined, mtime: 1, name: "a" });
     const end = SENT.format({ count: 5, sha256: "0".repeat(64) });
     await writeAll(connection, encodeText(`150 ${head}\r\nhello226 ${end}\r\n`));
-    await connection.read(new Uint8Array(1000));
+    await inTime(connection.read(new Uint8Array(1000)), "the client");
   };
   const target = { hostname: "127.0.0.1", port: listener.addr.port };
   const [{ code, stderr }] = await Promise.all([client.run(target, "get", "a", client.path("a")), serve()]);

@@ -42,7 +42,11 @@ export class Wire implements Disposable {
 
   /** Sends text or bytes as they are. */
   async send(...parts: (string | Uint8Array)[]): Promise<void> {
-    for (const part of parts) await writeAll(this.connection, typeof part === "string" ? encodeText(part) : part);
+    const bytes = parts.map((part) => typeof part === "string" ? encodeText(part) : part);
+    const sending = async () => {
+      for (const part of bytes) await writeAll(this.connection, part);
+    };
+    await inTime(sending(), "the server to take what is sent");
   }
 
   /** Sends a line and resolves to the reply. */

@@ -203,7 +203,7 @@ Deno.test("framed_echo: a peer that sends without end and never reads costs litt
 async function answerOnce(bytes: number, answer: Uint8Array, args: readonly string[]) {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const client = run(CLIENT, ["127.0.0.1", `${listener.addr.port}`, ...args]);
-  using connection = new TcpConnection(await listener.accept());
+  using connection = new TcpConnection(await inTime(listener.accept(), "the client"));
   await inTime(readFull(connection, new Uint8Array(bytes)), "the messages");
   await writeAll(connection, answer);
   connection.close();
@@ -301,7 +301,7 @@ async function echoInPieces(
   sizes: readonly number[],
   seen: (read: number) => Promise<unknown>,
 ) {
-  using connection = new TcpConnection(await listener.accept());
+  using connection = new TcpConnection(await inTime(listener.accept(), "the client"));
   const echo = new Uint8Array(sizes.reduce((sum, size) => sum + size, 0));
   await inTime(readFull(connection, echo), "the messages");
   let start = 0;

@@ -88,7 +88,7 @@ Deno.test("hmac_auth: an answer that never ends or never comes is over after 10 
 Deno.test("hmac_auth --mutual: a false server learns one proof and gets nothing more", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const client = run(CLIENT, ["127.0.0.1", `${listener.addr.port}`, "--mutual", "-m", "top secret"], { env });
-  using connection = new TcpConnection(await listener.accept());
+  using connection = new TcpConnection(await inTime(listener.accept(), "the client"));
   listener.close();
   const proof = new Uint8Array(64);
   await writeAll(connection, new Uint8Array(32));
@@ -96,7 +96,7 @@ Deno.test("hmac_auth --mutual: a false server learns one proof and gets nothing 
   const nonce = proof.subarray(0, 32);
   assertEquals(proof.subarray(32), mutualMac(secret, "client", new Uint8Array(32), nonce));
   await writeAll(connection, proof.subarray(32)); // reflected
-  assertEquals(await connection.read(new Uint8Array(1)), null);
+  assertEquals(await inTime(connection.read(new Uint8Array(1)), "the client"), null);
   const { code, stdout, stderr } = await client;
   assertEquals([code, stdout], [1, ""]);
   assertStringIncludes(stderr, "Cannot verify the server: wrong answer");

@@ -4,6 +4,7 @@
  */
 import net from "node:net";
 import { type Connection, writeAll } from "../../lib/net/tcp.ts";
+import { inTime } from "../harness.ts";
 
 /** The address of a server. */
 export interface Target {
@@ -12,7 +13,7 @@ export interface Target {
 }
 
 /** How long a socket must take nothing before it is full, in ms. */
-const FULL_MS = 500;
+const FULL_MS = 1000;
 /** Resets that are under way at the same time: fewer than a backlog holds. */
 const RESETS_AT_ONCE = 50;
 
@@ -27,7 +28,7 @@ export async function resetAtOnce({ hostname, port }: Target, times: number): Pr
       await promise;
     }
   };
-  await Promise.all(Array.from({ length: RESETS_AT_ONCE }, resetInTurn));
+  await inTime(Promise.all(Array.from({ length: RESETS_AT_ONCE }, resetInTurn)), "the resets");
 }
 
 /**
@@ -50,7 +51,10 @@ export async function sendWithoutReading(connection: Connection, message: Uint8A
     if (!taken) looked.resolve();
     taken = false;
   }, FULL_MS);
-  await Promise.race([looked.promise, sending]);
-  clearInterval(look);
-  full = true;
+  try {
+    await inTime(Promise.race([looked.promise, sending]), "the socket to be full");
+  } finally {
+    clearInterval(look);
+    full = true;
+  }
 }

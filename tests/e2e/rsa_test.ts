@@ -142,7 +142,7 @@ Deno.test("rsa: a false server is noticed: no key, a key without end, a reply th
   const meet = async (key: Uint8Array, reply: (request: Uint8Array) => Uint8Array) => {
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const asking = ask(listener.addr.port, folder, ["-m", "hello"]);
-    using connection = new TcpConnection(await listener.accept());
+    using connection = new TcpConnection(await inTime(listener.accept(), "the client"));
     listener.close();
     await writeAll(connection, encodeFrame(key));
     for await (const request of readFrames(connection)) await writeAll(connection, encodeFrame(reply(request)));

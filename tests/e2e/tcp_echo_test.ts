@@ -24,7 +24,7 @@ async function withServer(
 ): Promise<void> {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const serving = (async () => {
-    using conn = await listener.accept();
+    using conn = await inTime(listener.accept(), "the client");
     await serve(conn);
   })();
   await Promise.all([serving, use(`${listener.addr.port}`)]);
@@ -126,7 +126,7 @@ Deno.test("tcp_echo client: a name is an address too", async () => {
 
 Deno.test("tcp_echo client: a server that dies in mid-reply is one line, exit code 1", async () => {
   const dieInReply = async (conn: Deno.TcpConn) => {
-    await conn.read(new Uint8Array(5));
+    await inTime(conn.read(new Uint8Array(5)), "the client");
     await conn.write(encodeText("he"));
   };
   await withServer(dieInReply, async (port) => {

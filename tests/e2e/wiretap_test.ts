@@ -47,7 +47,7 @@ async function join(target: Target, args: readonly string[] = []) {
 }
 
 async function connect(wiretap: RunningServer, target: Target) {
-  const [client, server] = await Promise.all([wiretap.connect(), target.accept()]);
+  const [client, server] = await inTime(Promise.all([wiretap.connect(), target.accept()]), "the wiretap to connect");
   return { client, server };
 }
 
@@ -225,7 +225,7 @@ Deno.test("wiretap: a client that vanishes closes the target, with one log line"
   using target = new Target();
   await using wiretap = await startServer(WIRETAP, ["--to", target.address]);
   const client = net.connect(wiretap.port, wiretap.hostname);
-  const server = await target.accept();
+  const server = await inTime(target.accept(), "the wiretap");
   client.write("half a mess");
   assertEquals(await readText(server), "half a mess");
   client.resetAndDestroy();
