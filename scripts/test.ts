@@ -8,6 +8,7 @@
 import { bound } from "../tests/harness.ts";
 
 const END_TO_END = [
+  "--preload=tests/deadline.ts",
   "--parallel", // file beside file: most of their time they wait for somebody else's deadline
   "--allow-net",
   "--allow-read",
