@@ -70,16 +70,19 @@ function assertOneLine({ path }: Subject, code: number, output: Output): string 
 
 /** A port of 127.0.0.1 that another program has taken, for TCP and for UDP. */
 function takePort(): Disposable & { port: number } {
-  const tcp = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = tcp.addr;
-  const udp = Deno.listenDatagram({ hostname: "127.0.0.1", port, transport: "udp" });
-  return {
-    port,
-    [Symbol.dispose]() {
-      tcp.close();
-      udp.close();
-    },
-  };
+  for (;;) {
+    using taken = new DisposableStack();
+    const { port } = taken.adopt(Deno.listen({ hostname: "127.0.0.1", port: 0 }), (tcp) => tcp.close()).addr;
+    try {
+      const udp = Deno.listenDatagram({ hostname: "127.0.0.1", port, transport: "udp" });
+      taken.adopt(udp, (udp) => udp.close());
+    } catch (error) {
+      if (error instanceof Deno.errors.AddrInUse) continue; // by a test beside this one: another port
+      throw error;
+    }
+    const both = taken.move();
+    return { port, [Symbol.dispose]: () => both.dispose() };
+  }
 }
 
 /** One client that says something senseless and leaves; resolves when the server has noticed. */

@@ -19,10 +19,10 @@ function seeded(seed: number): () => number {
   return () => (state = (state * 1103515245 + 12345) % 2 ** 31) / 2 ** 31;
 }
 
-/** Starts the server again where it was. */
+/** Starts the server again on the same folder; the proxy knows its new port, which nobody can have taken meanwhile. */
 async function restart(server: RunningServer, root: string): Promise<RunningServer> {
   await server.stop("SIGKILL");
-  return await startServer("servers/files", ["--root", root, "--port", `${server.port}`]);
+  return await startServer("servers/files", ["--root", root]);
 }
 
 /** All numbers that stand after `pattern` at the beginning of a line. */
