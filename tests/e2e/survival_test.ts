@@ -147,7 +147,7 @@ testEchoServers("more clients than --max-connections: they wait, all are served,
 });
 
 testEchoServers("--idle-timeout closes who is idle, with one line in the log, and nobody else", async (echo) => {
-  await using server = await startServer(echo.path, [...echo.args, "--idle-timeout", "400ms"]);
+  await using server = await startServer(echo.path, [...echo.args, "--idle-timeout", "1s"]);
   using busy = await connect(server);
   using idle = await connect(server);
   await assertEcho(idle, echo.message("hello"));
@@ -155,7 +155,7 @@ testEchoServers("--idle-timeout closes who is idle, with one line in the log, an
   const closed = assertClosed(idle).finally(() => over = true);
   while (!over) await assertEcho(busy, echo.message("busy"));
   await closed;
-  await server.logged(/: 127\.0\.0\.1:\d+: closed: idle for 400 ms$/);
+  await server.logged(/: 127\.0\.0\.1:\d+: closed: idle for 1 s$/);
   await assertEcho(busy, echo.message("still here"));
   assertEquals(server.stderr.all.length, 1);
 });
