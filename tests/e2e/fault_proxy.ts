@@ -16,6 +16,16 @@ export interface Fault {
   readonly happened?: () => void | Promise<void>;
 }
 
+/** Both directions of a connection. */
+interface Link {
+  /** What happens now, or has: until it is over, no side is told that the other has gone. */
+  fault: Promise<void>;
+}
+
+async function happen({ happened }: Fault): Promise<void> {
+  await happened?.();
+}
+
 /** Shown all that passes: of which connection (1, 2...), from which side. */
 export type Watch = (connection: number, side: Fault["side"], bytes: Uint8Array) => void;
 
@@ -59,8 +69,10 @@ export class FaultProxy implements Disposable, Target {
     const server = await Deno.connect({ hostname, port });
     if (this.#over) return close(server);
     this.#open.add(server);
+    const link: Link = { fault: Promise.resolve() };
     const pump = (side: Fault["side"], from: Deno.TcpConn, to: Deno.TcpConn) =>
       this.#pump(from, to, {
+        link,
         fault: fault?.side === side ? fault : undefined,
         watch: (bytes) => this.#watch(number, side, bytes),
       });
@@ -70,25 +82,29 @@ export class FaultProxy implements Disposable, Target {
   async #pump(
     from: Deno.TcpConn,
     to: Deno.TcpConn,
-    { fault, watch }: { fault: Fault | undefined; watch: (bytes: Uint8Array) => void },
+    { link, fault, watch }: { link: Link; fault: Fault | undefined; watch: (bytes: Uint8Array) => void },
   ): Promise<void> {
     const buffer = new Uint8Array(64 * 1024);
     try {
       for (let left = fault?.after ?? Infinity; left > 0;) {
         const count = await from.read(buffer.subarray(0, Math.min(buffer.length, left)));
-        if (count === null) return await to.closeWrite();
+        if (count === null) {
+          await link.fault;
+          return await to.closeWrite();
+        }
         watch(buffer.subarray(0, count));
         await writeAll(to, buffer.subarray(0, count));
         left -= count;
         if (left > 0 || fault?.kind !== "pause") continue;
-        await fault.happened?.();
+        await (link.fault = happen(fault));
         left = Infinity;
       }
-      await fault?.happened?.();
+      if (fault !== undefined) await (link.fault = happen(fault));
       if (fault?.kind === "freeze") return;
     } catch {
       // one side has gone: so does the other
     }
+    await link.fault.catch(() => {});
     for (const conn of [from, to]) {
       close(conn);
       this.#open.delete(conn);
