@@ -264,7 +264,7 @@ Deno.test("jim: one warning that passwords are in clear text, but not on a loopb
 });
 
 Deno.test("jim --idle-timeout: the silent are probed and closed, who answers stays, who does not log in is closed", async () => {
-  await using server = await startInMemory("--idle-timeout", "1s");
+  await using server = await startInMemory("--idle-timeout", "2s");
   using alive = await JimPeer.logIn(server, "alive");
   using dead = await JimPeer.logIn(server, "dead");
   using stranger = await JimPeer.connect(server);
