@@ -1,9 +1,9 @@
 /* Load on a chat server that speaks JIM or IRC.
  * room: all connections are in one room; the senders each say one thing and the next when all other members have heard it:
- * in whichever order a server serves them, every delivery counts, and so does its time. Then they say RATE things a second,
- * evenly spread, however long it takes; the time of a delivery counts from when its message was due. direct: each connection sends its
- * neighbour a message, and the next when the server has acknowledged it. hold: logs all in, prints a line and holds them
- * until stdin ends. */
+ * in whichever order a server serves them, every delivery counts, and so does its time. Then they keep to the clock: in
+ * turn for each of RATES ("50,200") they say so many things a second, evenly spread, however long it takes; the time of a
+ * delivery counts from when its message was due. direct: each connection sends its neighbour a message, and the next when
+ * the server has acknowledged it. hold: logs all in, prints a line and holds them until stdin ends. */
 #define _GNU_SOURCE
 #include "load.h"
 #include <fcntl.h>
@@ -165,18 +165,31 @@ static void keep_pace(double rate) {
   speaking = 0;
   run_for(SILENCE_S); /* what was said is heard */
   pace = 1 / rate;
+  paced = 0;
   pace_began = now();
   speaking = 1;
 }
 
-static void print_pace(pid_t server, double seconds) {
+static void print_pace(double rate, pid_t server, double seconds) {
   memset(&latencies, 0, sizeof latencies);
   heard = 0;
-  double cpu = cpu_seconds(server);
+  double began = now(), cpu = cpu_seconds(server);
   run_for(seconds);
   cpu = cpu_seconds(server) - cpu;
-  printf(",\"pacedCpuUs\":%.3f,\"pacedP50Us\":%d,\"pacedP99Us\":%d}\n", cpu * 1e6 / heard,
-         quantile_us(&latencies, 0.5), quantile_us(&latencies, 0.99));
+  printf("{\"rate\":%.0f,\"perSecond\":%.0f,\"cpuUs\":%.3f,\"p50Us\":%d,\"p99Us\":%d}", rate, heard / (now() - began),
+         cpu * 1e6 / heard, quantile_us(&latencies, 0.5), quantile_us(&latencies, 0.99));
+}
+
+/* Each of the rates in turn: "50,200". */
+static void print_paces(const char *rates, pid_t server, double settle, double seconds) {
+  printf(",\"paced\":[");
+  for (const char *rate = rates; rate != NULL; rate = strchr(rate, ',')) {
+    if (*rate == ',') putchar(*rate++);
+    keep_pace(atof(rate));
+    run_for(settle);
+    print_pace(atof(rate), server, seconds);
+  }
+  puts("]}");
 }
 
 static void print_figures(pid_t server, double seconds) {
@@ -193,7 +206,7 @@ static void print_figures(pid_t server, double seconds) {
 
 int main(int argc, char **argv) {
   if (argc != 10) {
-    fputs("usage: chat_load PORT SERVER_PID room|direct|hold jim|irc CONNECTIONS SENDERS RATE SETTLE_S SECONDS\n", stderr);
+    fputs("usage: chat_load PORT SERVER_PID room|direct|hold jim|irc CONNECTIONS SENDERS RATES SETTLE_S SECONDS\n", stderr);
     return 2;
   }
   int port = atoi(argv[1]), hold = strcmp(argv[3], "hold") == 0;
@@ -215,13 +228,8 @@ int main(int argc, char **argv) {
   for (int i = 0; i < (direct ? count : senders); i++) say(&connections[i], i);
   run_for(atof(argv[8]));
   print_figures(atoi(argv[2]), atof(argv[9]));
-  if (!direct) {
-    keep_pace(atof(argv[7]));
-    run_for(atof(argv[8]));
-    print_pace(atoi(argv[2]), atof(argv[9]));
-  } else {
-    puts("}");
-  }
+  if (direct) puts("}");
+  else print_paces(argv[7], atoi(argv[2]), atof(argv[8]), atof(argv[9]));
 
   /* To close with bytes unread would be a reset, and a line in the server's log; the figures are printed after it. */
   speaking = 0;

@@ -11,8 +11,8 @@ import { costs, type Figures } from "./costs.ts";
 
 const MEMBERS = 1000;
 const SENDERS = 10;
-/** Messages a second of all senders together where they keep to the clock: some half of what either server can do one by one. */
-const PACE = 50;
+/** Messages a second of all senders together where they keep to the clock: from some that a server sends one by one to many. */
+const PACES = [50, 200, 400];
 /** Users who send each other messages. */
 const TALKERS = 50;
 const IDLE = 10_000;
@@ -25,12 +25,10 @@ const SETTLE_MS = 500;
 /** So that the rate of a connection is that of the server. */
 const UNLIMITED = ["--rate", "1000000"];
 
-/** Also how long the line is that a member gets, and what deliveries cost and take where the senders keep to the clock. */
+/** Also how long the line is that a member gets, and the same for each of the paces where the senders keep to the clock. */
 interface RoomFigures extends Figures {
   readonly bytes: number;
-  readonly pacedCpuUs: number;
-  readonly pacedP50Us: number;
-  readonly pacedP99Us: number;
+  readonly paced: readonly Figures[];
 }
 
 /** What is measured in one round; only ours keeps messages and has its memory looked at. */
@@ -78,16 +76,16 @@ export async function jim(rounds: number): Promise<Report> {
         message: "message",
         extra: { title: "bytes", figure: ({ bytes }) => bytes },
       }),
-      {
-        caption: `The same room at ${PACE} messages/s: every member's time from when the message was due`,
-        head: ["", "CPU µs", "p50 ms", "p99 ms"],
-        rows: contenders.map(({ name }) => [
-          name,
-          digits(samples.median(name, ({ room }) => room.pacedCpuUs)),
-          digits(samples.median(name, ({ room }) => room.pacedP50Us / 1000)),
-          digits(samples.median(name, ({ room }) => room.pacedP99Us / 1000)),
-        ]),
-      },
+      ...PACES.map((pace, i) =>
+        costs({
+          caption: `The same room at ${pace} messages/s: every member's time from when the message was due`,
+          contenders,
+          samples,
+          of: ({ room }) => room.paced[i]!,
+          peer: PEERS.ngircd,
+          message: "message",
+        })
+      ),
       {
         caption: `Durable messages between ${TALKERS} users, and the memory of ${
           IDLE.toLocaleString("en-US")
@@ -117,12 +115,12 @@ export async function jim(rounds: number): Promise<Report> {
         unit: "×",
         values: samples.ratios(PEERS.naiveChat.name, messenger.name, ({ room }) => room.perSecond),
       },
-      {
-        demand: `jim ÷ ngircd: p99 of the same room, ${PACE} messages/s`,
+      ...PACES.map((pace, i) => ({
+        demand: `jim ÷ ngircd: p99 of the same room, ${pace} messages/s`,
         limit: 1,
         unit: "×",
-        values: samples.ratios(messenger.name, PEERS.ngircd.name, ({ room }) => room.pacedP99Us),
-      },
+        values: samples.ratios(messenger.name, PEERS.ngircd.name, ({ room }) => room.paced[i]!.p99Us),
+      })),
       {
         demand: `jim: time of a durable message at ${TALKERS} users (5,000 a second are asked)`,
         limit: 200,
@@ -135,7 +133,7 @@ export async function jim(rounds: number): Promise<Report> {
 }
 
 function loadChat(server: Server, { mode, protocol, connections, senders }: ChatLoad): Promise<RoomFigures> {
-  const args = [server.port, server.pid, mode, protocol, connections, senders, PACE, SETTLE_S, MEASURED_S];
+  const args = [server.port, server.pid, mode, protocol, connections, senders, PACES, SETTLE_S, MEASURED_S];
   return load(withOpenFiles(OPEN_FILES, [LOADERS.chat, ...args.map(String)]));
 }
 
