@@ -2,11 +2,12 @@
  * One clock for the deadlines of many connections, and fair turns for those that move many bytes.
  * @module
  */
+import { lookAtSockets } from "../timing.ts";
 
 /** The longest time between two looks at the deadlines, in ms. */
 const MAX_LOOK_MS = 1000;
 /** How long transfers may keep the thread before the other connections have a turn, in ms. */
-const TURN_MS = 8;
+const TURN_MS = 4;
 
 /** What waits, and until when. */
 export interface Wait {
@@ -45,9 +46,8 @@ export class Watch implements Disposable {
 }
 
 /**
- * Turns of the one thread. A transfer whose socket is always ready keeps the event loop from looking at other sockets for
- * up to 0.4 s; a timer makes it look. So all transfers pause together, every {@linkcode TURN_MS}, while anybody else is
- * connected.
+ * Turns of the one thread. A transfer whose socket is always ready keeps the event loop from looking at the other sockets for
+ * up to 0.4 s. So all transfers pause together, every {@linkcode TURN_MS}, while anybody else is connected.
  */
 export class Turns {
   readonly #isShared: () => boolean;
@@ -62,13 +62,10 @@ export class Turns {
   /** To be awaited after each block; undefined: go on at once. */
   take(): Promise<void> | undefined {
     if (this.#pause !== undefined || !this.#isShared() || performance.now() - this.#since < TURN_MS) return this.#pause;
-    this.#pause = new Promise((resolve) =>
-      setTimeout(() => {
-        this.#pause = undefined;
-        this.#since = performance.now();
-        resolve();
-      }, 0)
-    );
+    this.#pause = lookAtSockets().then(() => {
+      this.#pause = undefined;
+      this.#since = performance.now();
+    });
     return this.#pause;
   }
 }

@@ -8,7 +8,7 @@ import type { Answer, Event } from "../../jim/messages.ts";
 import { type Pace, Pacer } from "../../jim/pacing.ts";
 import type { ServerWire } from "../../jim/wire.ts";
 import type { SocketConnection } from "../tcp.ts";
-import { withDeadline } from "../timing.ts";
+import { lookAtSockets, withDeadline } from "../timing.ts";
 
 /**
  * How much may wait for a client, in bytes, when there is more to say: one that is further behind is disconnected. One answer
@@ -31,10 +31,10 @@ export class Dispatcher {
   }
 
   readonly #dispatch = (): void => {
-    const due = this.#due;
-    this.#due = due.slice(SLICE);
-    if (this.#due.length > 0) setImmediate(this.#dispatch);
-    for (const outbox of due.slice(0, SLICE)) outbox.write();
+    const slice = this.#due.splice(0, SLICE);
+    const isLast = this.#due.length === 0;
+    for (const outbox of slice) outbox.write();
+    if (!isLast) lookAtSockets().then(this.#dispatch);
   };
 }
 
