@@ -8,7 +8,7 @@ import type { Answer, Event } from "../../jim/messages.ts";
 import { type Pace, Pacer } from "../../jim/pacing.ts";
 import type { ServerWire } from "../../jim/wire.ts";
 import type { SocketConnection } from "../tcp.ts";
-import { lookAtSockets, withDeadline } from "../timing.ts";
+import { withDeadline } from "../timing.ts";
 
 /**
  * How much may wait for a client, in bytes, when there is more to say: one that is further behind is disconnected. One answer
@@ -34,7 +34,7 @@ export class Dispatcher {
     const slice = this.#due.splice(0, SLICE);
     const isLast = this.#due.length === 0;
     for (const outbox of slice) outbox.write();
-    if (!isLast) lookAtSockets().then(this.#dispatch);
+    if (!isLast) setImmediate(this.#dispatch);
   };
 }
 
