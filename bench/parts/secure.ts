@@ -106,6 +106,12 @@ export async function secure(rounds: number): Promise<Report> {
         unit: "×",
         values: samples.ratios("plain", "AESGCM-portable", speed),
       },
+      {
+        demand: "secure channel, AES by libcrypto: time of a connection with its handshake (400 a second are asked)",
+        limit: 2500,
+        unit: "µs",
+        values: samples.all("AESGCM-libcrypto").map(({ handshakes }) => 1e6 / handshakes.perSecond),
+      },
     ],
   };
 }

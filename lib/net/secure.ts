@@ -138,7 +138,7 @@ export class SecureConnection implements SocketConnection {
         if (this.#failure !== undefined) throw this.#failure;
         if (this.#reader.closed) return null;
         if (this.#opening !== undefined) await this.#finishOpening();
-        else await this.#receive();
+        else this.#receive(await this.#connection.read(this.#reader.space()));
       }
     } catch (error) {
       throw this.#fail(error);
@@ -172,8 +172,7 @@ export class SecureConnection implements SocketConnection {
     this.#opening = undefined;
   }
 
-  async #receive(): Promise<void> {
-    const count = await this.#connection.read(this.#reader.space());
+  #receive(count: number | null): void {
     if (count === null) this.#reader.end();
     else this.#reader.received(count);
   }
