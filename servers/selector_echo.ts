@@ -23,7 +23,7 @@ export async function serveEcho(
   listener: Deno.TcpListener,
   { signal, log, maxConnections = 10_000, idleTimeout = 0 }: ServeTcpOptions,
 ): Promise<void> {
-  const selector = new Selector<Client | undefined>();
+  using selector = new Selector<Client | undefined>();
   const door = selector.register({ accept: () => acceptNext(listener, log) }, EVENT_ACCEPT, undefined);
   const open = new Set<TcpConnection>();
 

@@ -10,7 +10,7 @@
  * - An operation cannot be taken back. What arrives after the interest in it has gone waits in the key for its return.
  * @module
  */
-import { delay } from "./timing.ts";
+import { SelfPipe } from "./self_pipe.ts";
 
 /** A connection can be accepted. */
 export const EVENT_ACCEPT = 1;
@@ -31,11 +31,10 @@ const GROWTH = 8;
 const SMALL_READS = 16;
 /**
  * The most operations that Deno's runtime completes in one turn. What has just arrived it prefers to what had to wait: of
- * 512 busy connections the same 128 were served, and the others waited for half a second.
+ * 512 busy connections the same 128 were served, and the others waited for half a second. So after such a turn select()
+ * begins nothing before the event loop has looked at all sockets.
  */
 const TURN_BUDGET = 128;
-/** After so many full turns in a row select() begins nothing for a moment: the others then wait for at most some 80 ms. */
-const MAX_FULL_TURNS = 16;
 const NOTHING = new Uint8Array();
 
 /** What connections are accepted from: a `Deno.TcpListener`, for example. It resolves to null when no more will come. */
@@ -107,11 +106,12 @@ export interface SelectOptions {
  * for (const key of await selector.select()) assertEquals([key.data, key.recv()], ["a client", hello]);
  * ```
  */
-export class Selector<Data> {
+export class Selector<Data> implements Disposable {
+  readonly #pipe = new SelfPipe();
   readonly #sources = new Set<Acceptor | Stream>();
   #due: Registration<Data>[] = []; // those that the next select() looks at
   #ready: Registration<Data>[] = [];
-  #fullTurns = 0; // in a row
+  #wasFull = false; // the last turn
   #resolve: (() => void) | undefined; // ends the wait of select()
   #timer: ReturnType<typeof setTimeout> | undefined; // of that wait
   #signal: AbortSignal | undefined; // of that wait
@@ -167,19 +167,21 @@ export class Selector<Data> {
    * @throws {TypeError} if another select() waits
    */
   async select({ timeout, signal }: SelectOptions = {}): Promise<SelectorKey<Data>[]> {
-    if (this.#fullTurns >= MAX_FULL_TURNS) {
-      this.#fullTurns = 0;
-      await delay(0);
-    }
+    if (this.#wasFull) await this.#pipe.look();
     const due = this.#due;
     this.#due = [];
     for (const key of due) key.begin();
     if (this.#ready.length === 0 && !signal?.aborted) await this.#wait(timeout, signal);
     const ready = this.#ready;
     this.#ready = [];
-    this.#fullTurns = ready.length >= TURN_BUDGET ? this.#fullTurns + 1 : 0;
+    this.#wasFull = ready.length >= TURN_BUDGET;
     for (const key of ready) this.#lookAt(key);
     return ready.filter((key) => key.collect());
+  }
+
+  /** Ends what it needs to be fair. Its keys stay as they are: unregister them. */
+  [Symbol.dispose](): void {
+    this.#pipe[Symbol.dispose]();
   }
 
   #wait(timeout: number | undefined, signal: AbortSignal | undefined): Promise<void> {

@@ -4,8 +4,6 @@
  */
 import { formatDuration } from "../units.ts";
 
-const NOTHING = new Uint8Array();
-
 /** Resolves after `ms`, or as soon as `signal` is aborted. */
 export function delay(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
@@ -18,15 +16,6 @@ export function delay(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.addEventListener("abort", end);
     if (signal?.aborted) end();
   });
-}
-
-/**
- * Lets the event loop look at its sockets. As long as anything else is to be done it does so in every 61st of its turns only
- * (the event interval of tokio), however long they are: neither setImmediate nor a promise that is kept at once makes it look.
- * Waiting for another thread does, in some 50 µs; a timer does in 2 ms.
- */
-export async function lookAtSockets(): Promise<void> {
-  await crypto.subtle.digest("SHA-256", NOTHING);
 }
 
 /**

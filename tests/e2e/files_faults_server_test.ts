@@ -553,7 +553,7 @@ Deno.test("files: ECHO answers in time beside an upload and a download at full s
 
 Deno.test("Turns: transfers pause together, every 8 ms, while anybody else is connected", async () => {
   for (const isShared of [false, true]) {
-    const turns = new Turns(() => isShared);
+    const turns = new Turns(() => isShared, () => Promise.resolve());
     const begun = performance.now();
     let pause;
     while (pause === undefined && performance.now() - begun < 200) pause = turns.take();

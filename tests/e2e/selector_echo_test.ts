@@ -1,6 +1,7 @@
 import net from "node:net";
 import { askEcho } from "../../clients/tcp_echo.ts";
 import { encodeText } from "../../lib/bytes.ts";
+import { EVENT_READ, EVENT_WRITE, Selector } from "../../lib/net/selector.ts";
 import { type Connection, connectTcp, readFull, writeAll } from "../../lib/net/tcp.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { inTime, PATIENCE_MS, run, type RunningServer, startServer } from "../harness.ts";
@@ -35,6 +36,30 @@ Deno.test("selector_echo: 100 connections, interleaved, each get their own bytes
   for (let round = 1; round <= 5; round++) {
     await Promise.all(clients.map((client, i) => assertEcho(client, pattern(i * round, i))));
   }
+  for (const client of clients) client.close();
+});
+
+Deno.test("selector_echo: of 400 busy connections none has to wait for long", async () => {
+  await using server = await startServer(SERVER, ["-q"]);
+  using selector = new Selector<{ served: number }>();
+  const clients = await Promise.all(Array.from({ length: 400 }, () => connect(server)));
+  const message = encodeText("hello");
+  const keys = clients.map((client) => selector.register(client, EVENT_READ, { served: 0 }));
+  await Promise.all(clients.map((client) => writeAll(client, message)));
+  const served = () => keys.map(({ data }) => data.served);
+  while (Math.max(...served()) < 200) {
+    for (const key of await inTime(selector.select(), "an echo")) {
+      if (key.ready & EVENT_READ) {
+        key.recv();
+        key.data.served++;
+        key.send(message);
+        selector.modify(key, EVENT_WRITE);
+      } else if (key.drained()) {
+        selector.modify(key, EVENT_READ);
+      }
+    }
+  }
+  assert(Math.min(...served()) > 100, `${served()}`);
   for (const client of clients) client.close();
 });
 

@@ -19,7 +19,10 @@ function outboxOf(
   wire.next();
   let closed = false;
   const connection = { write, close: () => void (closed = true) };
-  return { outbox: new Outbox({ connection, wire, dispatcher: new Dispatcher(), overflow }), closed: () => closed };
+  return {
+    outbox: new Outbox({ connection, wire, dispatcher: new Dispatcher(() => Promise.resolve()), overflow }),
+    closed: () => closed,
+  };
 }
 
 function linesOf(chunks: readonly Uint8Array[]): string[] {

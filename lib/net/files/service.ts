@@ -6,6 +6,7 @@ import { foldName } from "../../files/safe_name.ts";
 import { CODE } from "../../files/replies.ts";
 import type { Space } from "../../files/upload_rules.ts";
 import type { Log } from "../log.ts";
+import { SelfPipe } from "../self_pipe.ts";
 import type { SocketConnection } from "../tcp.ts";
 import { withDeadline } from "../timing.ts";
 import { DiskError, type Folder } from "./folder.ts";
@@ -63,8 +64,9 @@ export class FileService implements Disposable {
   /** Digests of whole files. */
   readonly digests: StampedCache<string> = new StampedCache();
   readonly peers: Set<Peer> = new Set();
-  readonly turns: Turns = new Turns(() => this.peers.size > 1);
+  readonly turns: Turns = new Turns(() => this.peers.size > 1, () => this.#pipe.look());
   readonly watch: Watch;
+  readonly #pipe = new SelfPipe();
   readonly #claims = new Map<string, Claim>();
   readonly #connectionsOf = new Map<string, number>(); // by address
   readonly #sweep: ReturnType<typeof setInterval> | undefined;
@@ -87,6 +89,7 @@ export class FileService implements Disposable {
   [Symbol.dispose](): void {
     clearInterval(this.#sweep);
     this.watch[Symbol.dispose]();
+    this.#pipe[Symbol.dispose]();
   }
 
   /** Tells all that wait for commands that the server stops. */

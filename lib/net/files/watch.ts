@@ -2,8 +2,6 @@
  * One clock for the deadlines of many connections, and fair turns for those that move many bytes.
  * @module
  */
-import { lookAtSockets } from "../timing.ts";
-
 /** The longest time between two looks at the deadlines, in ms. */
 const MAX_LOOK_MS = 1000;
 /** How long transfers may keep the thread before the other connections have a turn, in ms. */
@@ -51,18 +49,20 @@ export class Watch implements Disposable {
  */
 export class Turns {
   readonly #isShared: () => boolean;
+  readonly #look: () => Promise<void>;
   #since = performance.now();
   #pause: Promise<void> | undefined;
 
-  /** `isShared` tells whether there are others. */
-  constructor(isShared: () => boolean) {
+  /** `isShared` tells whether there are others; `look` has the event loop look at its sockets. */
+  constructor(isShared: () => boolean, look: () => Promise<void>) {
     this.#isShared = isShared;
+    this.#look = look;
   }
 
   /** To be awaited after each block; undefined: go on at once. */
   take(): Promise<void> | undefined {
     if (this.#pause !== undefined || !this.#isShared() || performance.now() - this.#since < TURN_MS) return this.#pause;
-    this.#pause = lookAtSockets().then(() => {
+    this.#pause = this.#look().then(() => {
       this.#pause = undefined;
       this.#since = performance.now();
     });

@@ -23,7 +23,13 @@ const NOTHING = new Uint8Array();
 
 /** Begins the writes of many outboxes, some at a time. */
 export class Dispatcher {
+  readonly #look: () => Promise<void>;
   #due: Outbox[] = [];
+
+  /** `look` has the event loop look at its sockets. */
+  constructor(look: () => Promise<void>) {
+    this.#look = look;
+  }
 
   /** Lets the outbox write what waits, at the end of this turn. */
   schedule(outbox: Outbox): void {
@@ -34,7 +40,7 @@ export class Dispatcher {
     const slice = this.#due.splice(0, SLICE);
     const isLast = this.#due.length === 0;
     for (const outbox of slice) outbox.write();
-    if (!isLast) setImmediate(this.#dispatch);
+    if (!isLast) this.#look().then(this.#dispatch);
   };
 }
 

@@ -7,6 +7,7 @@ import { type Answer, answerTo } from "../../jim/messages.ts";
 import { ServerWire } from "../../jim/wire.ts";
 import { describeKeepAlive, keepAlive } from "../keepalive.ts";
 import type { Log } from "../log.ts";
+import { SelfPipe } from "../self_pipe.ts";
 import type { SocketConnection } from "../tcp.ts";
 import { delay } from "../timing.ts";
 import { Dispatcher, MAX_QUEUED, Outbox } from "./outbox.ts";
@@ -61,7 +62,8 @@ export class JimServer implements Disposable {
   readonly #hub: Hub<Peer>;
   readonly #log: Log;
   readonly #strict: boolean;
-  readonly #dispatcher = new Dispatcher();
+  readonly #pipe = new SelfPipe();
+  readonly #dispatcher = new Dispatcher(() => this.#pipe.look());
   readonly #peers = new Set<Peer>();
   readonly #timer: ReturnType<typeof setInterval>;
   #dropped = 0;
@@ -92,6 +94,7 @@ export class JimServer implements Disposable {
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
+    this.#pipe[Symbol.dispose]();
   }
 
   /** Serves a client until it has left and got all that was said to it. */
