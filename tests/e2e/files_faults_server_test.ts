@@ -12,10 +12,11 @@ import { serveFiles } from "../../lib/net/files/serve.ts";
 import { FileService } from "../../lib/net/files/service.ts";
 import { Turns, Watch } from "../../lib/net/files/watch.ts";
 import { Log } from "../../lib/net/log.ts";
+import { PROGRAMS } from "../../lib/programs.ts";
 import { serveTcp, type SocketConnection } from "../../lib/net/tcp.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "../assert.ts";
 import { TestFolder } from "../folder.ts";
-import { inTime, runTool, startServer, testWith } from "../harness.ts";
+import { inTime, run, runTool, startServer, testWith } from "../harness.ts";
 import { FileServer, noise, sha256, Wire } from "./files_wire.ts";
 
 const CONTENT = noise(300_000);
@@ -551,7 +552,42 @@ Deno.test("files: ECHO answers in time beside an upload and a download at full s
   assert(median < 250, `median ${median} ms`); // this process is busy with both transfers too
 });
 
-Deno.test("Turns: transfers pause together, every 8 ms, while anybody else is connected", async () => {
+testWith(["taskset"], "files: on one CPU, no ECHO waits for a tenth of an upload at full speed", async () => {
+  await using place = new TestFolder();
+  const source = await place.write("source", new Uint8Array());
+  Deno.truncateSync(source, 256 * MIB);
+  const permissions = PROGRAMS["servers/files"].permissions;
+  const argv = [
+    "taskset",
+    "-c",
+    "0",
+    Deno.execPath(),
+    "run",
+    "--no-prompt",
+    ...permissions,
+    "servers/files.ts",
+  ] as const;
+  const shares: number[] = [];
+  for (let i = 0; i < 3; i++) { // what else this machine does may hold one of them up
+    await using server = await startServer("servers/files", ["-q", "--root", place.path], { argv });
+    using quiet = await Wire.to(server);
+    const begun = performance.now();
+    let longest = 0;
+    let isOver = false;
+    const args = [server.hostname, `${server.port}`, "put", source, `copy ${i}`, "--owner", `${place.path}/owner`];
+    const upload = run("clients/files", args).finally(() => isOver = true);
+    while (!isOver) {
+      const asked = performance.now();
+      await quiet.assertInStep();
+      longest = Math.max(longest, performance.now() - asked);
+    }
+    assertEquals((await upload).code, 0);
+    shares.push(longest / (performance.now() - begun));
+  }
+  assert(Math.min(...shares) < 0.1, `${shares}`);
+});
+
+Deno.test("Turns: transfers pause together, again and again, while anybody else is connected", async () => {
   for (const isShared of [false, true]) {
     const turns = new Turns(() => isShared, () => Promise.resolve());
     const begun = performance.now();

@@ -5,7 +5,7 @@
 /** The longest time between two looks at the deadlines, in ms. */
 const MAX_LOOK_MS = 1000;
 /** How long transfers may keep the thread before the other connections have a turn, in ms. */
-const TURN_MS = 4;
+const TURN_MS = 1;
 
 /** What waits, and until when. */
 export interface Wait {
