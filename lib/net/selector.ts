@@ -10,7 +10,7 @@
  * - An operation cannot be taken back. What arrives after the interest in it has gone waits in the key for its return.
  * @module
  */
-import { SelfPipe } from "./self_pipe.ts";
+import { SelfPipe, TURN_BUDGET } from "./self_pipe.ts";
 
 /** A connection can be accepted. */
 export const EVENT_ACCEPT = 1;
@@ -29,12 +29,6 @@ export const MAX_BUFFER = 64 * 1024;
 const GROWTH = 8;
 /** After so many reads in a row that {@linkcode MIN_BUFFER} would have held, it does. */
 const SMALL_READS = 16;
-/**
- * The most operations that Deno's runtime completes in one turn. What has just arrived it prefers to what had to wait: of
- * 512 busy connections the same 128 were served, and the others waited for half a second. So after such a turn select()
- * begins nothing before the event loop has looked at all sockets.
- */
-const TURN_BUDGET = 128;
 const NOTHING = new Uint8Array();
 
 /** What connections are accepted from: a `Deno.TcpListener`, for example. It resolves to null when no more will come. */
@@ -167,6 +161,7 @@ export class Selector<Data> implements Disposable {
    * @throws {TypeError} if another select() waits
    */
   async select({ timeout, signal }: SelectOptions = {}): Promise<SelectorKey<Data>[]> {
+    // What begins now would complete before what had to wait: of 512 busy connections the same 128 would be served.
     if (this.#wasFull) await this.#pipe.look();
     const due = this.#due;
     this.#due = [];

@@ -4,6 +4,9 @@
  */
 import { delay } from "./timing.ts";
 
+/** The most operations that Deno completes in one turn of its event loop (the cooperative budget of tokio). */
+export const TURN_BUDGET = 128;
+
 const HOST = "127.0.0.1";
 const BYTE = new Uint8Array(1);
 

@@ -8,6 +8,7 @@ import { formatDuration } from "../units.ts";
 import { attempt, isExpected, reason } from "./failure.ts";
 import type { Log } from "./log.ts";
 import { delay, withDeadline } from "./timing.ts";
+import { Turnstile } from "./turnstile.ts";
 
 /** How long the connections that are open at the end may still work, in ms. */
 export const DRAIN_TIMEOUT_MS = 5000;
@@ -52,6 +53,7 @@ export class TcpConnection implements SocketConnection {
   /** What is still said when {@linkcode close} is called, in a short time: the end of a secure channel. Never rejects. */
   farewell: (() => Promise<void>) | undefined;
   readonly #conn: Deno.TcpConn;
+  readonly #turnstile: Turnstile | undefined;
   #closed = false; // or about to be: the farewell is under way
   #ended = false;
   #closing: PromiseWithResolvers<void> | undefined; // made when somebody waits for it: 10,000 idle connections must cost little
@@ -59,9 +61,13 @@ export class TcpConnection implements SocketConnection {
   #used = true; // since the last elapse()
   #idle = 0; // ms, up to the last elapse()
 
-  /** Takes over `conn` and turns Nagle's algorithm off: what is written leaves at once (RFC 1122 §4.2.3.4). */
-  constructor(conn: Deno.TcpConn) {
+  /**
+   * Takes over `conn` and turns Nagle's algorithm off: what is written leaves at once (RFC 1122 §4.2.3.4). Connections that
+   * are busy at the same time have a turnstile for all.
+   */
+  constructor(conn: Deno.TcpConn, turnstile?: Turnstile) {
     this.#conn = conn;
+    this.#turnstile = turnstile;
     try {
       conn.setNoDelay(true);
     } catch {
@@ -80,7 +86,8 @@ export class TcpConnection implements SocketConnection {
   read(buffer: Uint8Array): Promise<number | null> {
     this.#used = true;
     this.#operation = "read";
-    return this.#conn.read(buffer);
+    const turn = this.#turnstile?.pass();
+    return turn === undefined ? this.#conn.read(buffer) : turn.then(() => this.#conn.read(buffer));
   }
 
   write(bytes: Uint8Array): Promise<number> {
@@ -162,6 +169,7 @@ export async function serveTcp(
   handle: (connection: TcpConnection) => Promise<void>,
   { signal, log, maxConnections = 10_000, idleTimeout = 0 }: ServeTcpOptions,
 ): Promise<void> {
+  using turnstile = new Turnstile();
   const open = new Map<TcpConnection, Promise<void>>();
   let wake = () => {}; // ends the wait for a free place
   const stop = () => {
@@ -172,7 +180,7 @@ export async function serveTcp(
   if (signal.aborted) stop();
   const idleSweep = closeIdle(open, idleTimeout);
   for (let conn; (conn = await acceptNext(listener, log)) !== null;) {
-    const connection = new TcpConnection(conn);
+    const connection = new TcpConnection(conn, turnstile);
     open.set(
       connection,
       serveOne(connection, handle, log).finally(() => {
