@@ -54,8 +54,7 @@ export class TcpConnection implements SocketConnection {
   farewell: (() => Promise<void>) | undefined;
   readonly #conn: Deno.TcpConn;
   readonly #turnstile: Turnstile | undefined;
-  #closed = false; // or about to be: the farewell is under way
-  #ended = false;
+  #state: "open" | "leaving" | "closed" = "open"; // leaving: the farewell is under way
   #closing: PromiseWithResolvers<void> | undefined; // made when somebody waits for it: 10,000 idle connections must cost little
   #operation: Operation = "read"; // what it waits in
   #used = true; // since the last elapse()
@@ -106,20 +105,20 @@ export class TcpConnection implements SocketConnection {
   /** Resolves when it has been closed: by the handler, or because it was idle or the server stops. */
   get closed(): Promise<void> {
     this.#closing ??= Promise.withResolvers();
-    if (this.#ended) this.#closing.resolve();
+    if (this.#state === "closed") this.#closing.resolve();
     return this.#closing.promise;
   }
 
   close(reason?: string): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#state !== "open") return;
+    this.#state = "leaving";
     this.closedBecause = reason;
     if (this.farewell === undefined) this.#end();
     else this.farewell().then(() => this.#end());
   }
 
   #end(): void {
-    this.#ended = true;
+    this.#state = "closed";
     this.#conn.close();
     this.#closing?.resolve();
   }

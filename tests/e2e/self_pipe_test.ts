@@ -23,7 +23,7 @@ for (const cpus of ["as many CPUs as there are", "one CPU"]) {
   );
 }
 
-Deno.test("SelfPipe: looks at the same time are one, and where there is no pipe a timer does it", async () => {
+Deno.test("SelfPipe: looks at the same time are one; it works without a pipe too", async () => {
   const pipe = new SelfPipe();
   const first = pipe.look();
   assertEquals(pipe.look() === first, true);
