@@ -179,7 +179,7 @@ export class Hub<Peer> {
     const { user } = session;
     if (user === undefined) return;
     this.#online.delete(user.name);
-    for (const room of user.rooms) room.online.delete(user);
+    for (const room of user.rooms) this.#rooms.depart(user, room);
     this.#rooms.forget(user.name);
     for (const name of user.contacts) this.#watchers.remove(user, name);
     this.#tellWatchers(user, false);
@@ -394,7 +394,7 @@ export class Hub<Peer> {
     const user = { name, session, contacts, rooms, status, catchingUp: false, keptMore: false };
     session.user = user;
     this.#online.set(name, user);
-    for (const room of rooms) room.online.add(user);
+    for (const room of rooms) this.#rooms.arrive(user, room);
     for (const contact of contacts) this.#watchers.add(user, contact);
     this.#options.emit({ type: "login", to: session.peer, name });
     this.#answer(session.peer, answerTo(action, 200));
@@ -522,21 +522,37 @@ export class Hub<Peer> {
     if (user.rooms.size >= MAX_ROOMS_OF_MEMBER) {
       throw new Refusal(400, `you are in ${MAX_ROOMS_OF_MEMBER} rooms already`);
     }
-    if (known === undefined && this.#rooms.size >= MAX_ROOMS) throw new Refusal(400, "there are too many rooms");
+    if (known === undefined) await this.#makePlace();
     const created = await this.#store.join(name, user.name);
     const room = this.#rooms.join(user.name, name);
     const here = this.#online.get(user.name); // it may have left meanwhile, and be here again
-    if (here !== undefined) room.online.add(here);
+    if (here !== undefined) this.#rooms.arrive(here, room);
     return answerTo("join", created ? 201 : 200);
+  }
+
+  /** Sees to it that there may be one more room: those whose members are all guests and offline are given up for it. */
+  async #makePlace(): Promise<void> {
+    while (this.#rooms.size >= MAX_ROOMS) {
+      const room = this.#rooms.deserted;
+      if (room === undefined) throw new Refusal(400, "there are too many rooms");
+      const guests = await this.#store.dissolve(room.name);
+      for (const name of guests) this.#forgetMember(name, room);
+      if (guests.length === 0) this.#rooms.keep(room); // it is asked about once, not at every join
+    }
   }
 
   async #leave(user: OnlineUser<Peer>, name: string): Promise<Answer> {
     const room = this.#roomOf(user, name);
     await this.#store.leave(name, user.name);
-    this.#rooms.leave(user.name, room);
-    const here = this.#online.get(user.name);
-    if (here !== undefined) room.online.delete(here);
+    this.#forgetMember(user.name, room);
     return answerTo("leave", 200);
+  }
+
+  #forgetMember(name: string, room: Room<OnlineUser<Peer>>): void {
+    const here = this.#online.get(name);
+    if (here !== undefined) this.#rooms.depart(here, room);
+    this.#rooms.leave(name, room);
+    if (here === undefined) this.#rooms.forget(name);
   }
 
   #who(user: OnlineUser<Peer>, name: string | undefined): Answer {

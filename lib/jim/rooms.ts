@@ -16,6 +16,8 @@ export class Rooms<User> {
   readonly #rooms = new Map<string, Room<User>>();
   /** The rooms of each member, online or not. */
   readonly #memberships = new Map<string, Set<Room<User>>>();
+  /** Those without anybody online, in the order in which they became so. */
+  readonly #deserted = new Set<Room<User>>();
 
   /** Begins with the rooms that are known, each with the names of its members; nobody is online. */
   constructor(known: ReadonlyMap<string, Iterable<string>>) {
@@ -36,17 +38,47 @@ export class Rooms<User> {
 
   /** Adds a member to a room, which is made if there is none. */
   join(member: string, name: string): Room<User> {
-    const room = this.#rooms.get(name) ?? { name, online: new Set<User>(), members: 0 };
-    this.#rooms.set(name, room);
+    const room = this.#rooms.get(name) ?? this.#make(name);
     const rooms = this.#roomsOf(member);
     if (!rooms.has(room)) room.members++;
     rooms.add(room);
     return room;
   }
 
+  #make(name: string): Room<User> {
+    const room = { name, online: new Set<User>(), members: 0 };
+    this.#rooms.set(name, room);
+    this.#deserted.add(room);
+    return room;
+  }
+
   /** Removes a member of a room, and with the last one the room. */
   leave(member: string, room: Room<User>): void {
-    if (this.#roomsOf(member).delete(room) && --room.members === 0) this.#rooms.delete(room.name);
+    if (!this.#roomsOf(member).delete(room) || --room.members > 0) return;
+    this.#rooms.delete(room.name);
+    this.#deserted.delete(room);
+  }
+
+  /** A member of a room is online. */
+  arrive(user: User, room: Room<User>): void {
+    room.online.add(user);
+    this.#deserted.delete(room);
+  }
+
+  /** It is no longer. */
+  depart(user: User, room: Room<User>): void {
+    room.online.delete(user);
+    if (room.online.size === 0) this.#deserted.add(room);
+  }
+
+  /** The room whose members have all been offline for the longest time, but for those that are kept. */
+  get deserted(): Room<User> | undefined {
+    return this.#deserted.values().next().value;
+  }
+
+  /** Until somebody comes and goes again, a room counts no more as deserted. */
+  keep(room: Room<User>): void {
+    this.#deserted.delete(room);
   }
 
   /** The rooms of a member, as they are and as they change. */

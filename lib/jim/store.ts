@@ -66,6 +66,8 @@ export interface Store {
   join(room: string, name: string): Promise<boolean>;
   /** Removes a member, and with the last one the room; its messages stay. */
   leave(room: string, name: string): Promise<void>;
+  /** Removes all members of a room, and so the room, unless one of them has an account. Resolves to the names of the removed. */
+  dissolve(room: string): Promise<string[]>;
   /** Adds a contact. */
   addContact(owner: string, name: string): Promise<void>;
   /** Removes one. */
@@ -173,6 +175,14 @@ export class MemoryStore implements Store {
     members?.delete(name);
     if (members?.size === 0) this.#rooms.delete(room);
     return Promise.resolve();
+  }
+
+  /** Removes all members of a room, unless one of them has an account. */
+  dissolve(room: string): Promise<string[]> {
+    const members = [...this.#rooms.get(room) ?? []];
+    if (members.some((name) => this.#users.get(name) !== undefined)) return Promise.resolve([]);
+    this.#rooms.delete(room);
+    return Promise.resolve(members);
   }
 
   /** Adds a contact. */

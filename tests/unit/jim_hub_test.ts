@@ -1,4 +1,4 @@
-import { type Effect, Hub, type HubOptions, MAX_CONTACTS, MAX_ROOMS_OF_MEMBER } from "../../lib/jim/hub.ts";
+import { type Effect, Hub, type HubOptions, MAX_CONTACTS, MAX_ROOMS, MAX_ROOMS_OF_MEMBER } from "../../lib/jim/hub.ts";
 import { type Answer, type Event, EVERYONE, type Message, type Request } from "../../lib/jim/messages.ts";
 import { MemoryStore, StoreError } from "../../lib/jim/store.ts";
 import { assert, assertEquals, assertStringIncludes } from "../assert.ts";
@@ -561,6 +561,59 @@ Deno.test("Hub: a member of too many rooms joins no more", async () => {
   }
   assertEquals(await world.code("ann", { action: "join", room: "#one more" }), 400);
   assertEquals(await world.code("ann", { action: "join", room: "#0" }), 200);
+});
+
+Deno.test("Hub: a server full of rooms gives up those of guests who are offline, the longest deserted first, for new ones", async () => {
+  const world = await World.open({ rate: { perSecond: 1, burst: 1000 } });
+  await world.logIn("ann", "bob", "eve");
+  await world.ask("ann", { action: "register", name: "ann", password: "secret" });
+  await world.join("#account", "ann", "bob");
+  await world.join("#online", "bob", "eve");
+  for (let guest = 0; world.hub.sizes.rooms < MAX_ROOMS; guest++) {
+    await world.logIn(`guest ${guest}`);
+    const free = Math.min(MAX_ROOMS_OF_MEMBER, MAX_ROOMS - world.hub.sizes.rooms);
+    for (let i = 0; i < free; i++) await world.join(`#${guest}.${i}`, `guest ${guest}`);
+  }
+  const rooms = () => world.store.rooms().then((rooms) => [...rooms.keys()]);
+  assertEquals(await world.code("eve", { action: "join", room: "#new" }), 400, "all guests are online");
+  for (const name of ["ann", "bob", "guest 7", "guest 3"]) world.hub.disconnect(name);
+  assertEquals(await world.code("eve", { action: "join", room: "#new" }), 201);
+  assertEquals((await rooms()).filter((room) => room.startsWith("#7.")).length, MAX_ROOMS_OF_MEMBER - 1);
+  await world.logIn("guest 7"); // no longer deserted
+  for (let i = 0; i < 50; i++) assertEquals(await world.code("eve", { action: "join", room: `#new ${i}` }), 201);
+  assertEquals((await rooms()).filter((room) => /^#(3|7)[.]/.test(room)).length, 2 * MAX_ROOMS_OF_MEMBER - 51);
+  assertEquals((await rooms()).filter((room) => /^#(account|online)$/.test(room)), ["#account", "#online"]);
+  assertEquals([(await rooms()).length, world.hub.sizes.rooms], [MAX_ROOMS, MAX_ROOMS]);
+
+  await world.restart({ rate: { perSecond: 1, burst: 1000 } }); // as if all were away for equally long
+  await world.logIn("eve");
+  for (let i = 51; i < 90; i++) assertEquals(await world.code("eve", { action: "join", room: `#new ${i}` }), 201);
+  assertEquals((await rooms()).filter((room) => /^#(account|online|new.*)$/.test(room)).length, 92);
+  await world.logIn("bob");
+  assertEquals(await world.code("bob", msg("#account", "still here")), 200);
+});
+
+Deno.test("Hub: who logs in while its room is given up is out of it; who joins then makes it anew", async () => {
+  const world = await World.open({ rate: { perSecond: 1, burst: 1000 } });
+  for (let i = 0; i < MAX_ROOMS; i++) await world.store.join(`#${i}`, "ann");
+  await world.restart();
+  await world.logIn("bob", "eve");
+  const dissolve = world.store.dissolve.bind(world.store);
+  const [asked, go] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  world.store.dissolve = async (room) => {
+    asked.resolve();
+    await go.promise;
+    return await dissolve(room);
+  };
+  const made = world.code("bob", { action: "join", room: "#new" });
+  await asked.promise;
+  await world.logIn("ann");
+  go.resolve();
+  assertEquals(await made, 201);
+  assertEquals(await world.code("ann", msg("#0", "hello?")), 404);
+  assertEquals(await world.code("ann", msg("#1", "hello?")), 200);
+  await world.ask("ann", { action: "leave", room: "#1" });
+  assertEquals(await world.code("eve", { action: "join", room: "#0" }), 201);
 });
 
 Deno.test("Hub: history is what concerns the reader: own talks, own rooms, #all; a stranger's room is 403", async () => {

@@ -24,6 +24,27 @@ Deno.test("Rooms: a room is gone when its last member leaves, and another one ma
   assert(rooms.find("#tea") === again);
 });
 
+Deno.test("Rooms tells which one was deserted first: nobody is online, and it is not kept", () => {
+  const rooms = new Rooms<string>(new Map([["#tea", ["bob"]], ["#milk", ["bob", "ann"]]]));
+  const deserted = () => rooms.deserted?.name;
+  const [tea, milk] = [rooms.find("#tea")!, rooms.find("#milk")!];
+  assertEquals(deserted(), "#tea");
+  rooms.arrive("bob", tea);
+  assertEquals(deserted(), "#milk");
+  rooms.depart("bob", tea);
+  assertEquals(deserted(), "#milk");
+  rooms.keep(milk);
+  assertEquals(deserted(), "#tea");
+  rooms.leave("bob", tea);
+  assertEquals(deserted(), undefined);
+  for (const user of ["ann", "bob"]) rooms.arrive(user, milk);
+  for (const user of ["ann", "bob"]) {
+    assertEquals(deserted(), undefined);
+    rooms.depart(user, milk);
+  }
+  assertEquals(deserted(), "#milk");
+});
+
 Deno.test("Watchers tells who watches a name", () => {
   const watchers = new Watchers<string>();
   for (const user of ["ann", "eve"]) watchers.add(user, "bob");

@@ -46,6 +46,17 @@ testStores("rooms are new once, and gone when the last member leaves; their mess
   assertEquals((await store.history({ reader: "eve", rooms: ["#tea"], limit: 9 })).map((message) => message.id), [id]);
 });
 
+testStores("a room of guests is dissolved, one with an account among its members is not", async (store) => {
+  await store.addAccount("ann", "kept");
+  for (const name of ["bob", "eve"]) await store.addGuest(name);
+  for (const [room, name] of [["#tea", "bob"], ["#tea", "eve"], ["#milk", "bob"], ["#milk", "ann"]] as const) {
+    await store.join(room, name);
+  }
+  const dissolved = [await store.dissolve("#tea"), await store.dissolve("#milk"), await store.dissolve("#none")];
+  assertEquals(dissolved.map((names) => names.toSorted()), [["bob", "eve"], [], []]);
+  assertEquals(await store.rooms(), new Map([["#milk", new Set(["ann", "bob"])]]));
+});
+
 testStores("contacts are each user's own", async (store) => {
   for (const name of ["carol", "bob", "bob"]) await store.addContact("ann", name);
   await store.addContact("bob", "ann");

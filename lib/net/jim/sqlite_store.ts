@@ -75,6 +75,8 @@ const SQL = {
   delivered: "DELETE FROM waiting WHERE name = ? AND message IN (SELECT value FROM json_each(?))",
   addMember: "INSERT OR IGNORE INTO member VALUES (?, ?)",
   removeMember: "DELETE FROM member WHERE room = ? AND name = ?",
+  dissolve: `DELETE FROM member WHERE room = :room AND NOT EXISTS (
+    SELECT * FROM member JOIN user USING (name) WHERE room = :room AND password IS NOT NULL) RETURNING name`,
   addContact: "INSERT OR IGNORE INTO contact VALUES (?, ?)",
   removeContact: "DELETE FROM contact WHERE owner = ? AND name = ?",
 };
@@ -249,6 +251,10 @@ export class SqliteStore implements Store, Disposable {
 
   async leave(room: string, name: string): Promise<void> {
     await this.#change(() => this.#run("removeMember", room, name));
+  }
+
+  dissolve(room: string): Promise<string[]> {
+    return this.#change(() => this.#statements.dissolve.all({ room }).map(({ name }) => name as string));
   }
 
   async addContact(owner: string, name: string): Promise<void> {
