@@ -104,7 +104,9 @@ const REFUSED: Readonly<Partial<Record<Request["action"], string>>> = {
   add_contact: "not added",
   del_contact: "not removed",
   history: "no history",
-  who: "not told who is there",
+  who: "cannot list",
+  join: "cannot join",
+  leave: "cannot leave",
 };
 
 /**

@@ -343,6 +343,23 @@ Deno.test("JimClient: one request is under way, and each answer belongs to it", 
   assert(stage.client.refused && !stage.client.busy);
 });
 
+Deno.test("JimClient: what was refused is said in words", () => {
+  const stage = new Stage().logIn();
+  for (const line of ["/join #tea", "/leave #tea", "/who #tea", "/who", "/history #tea", "/contacts", "/del alice"]) {
+    stage.type(line);
+    stage.hear({ response: 404, error: "no" });
+  }
+  assertEquals(stage.told, [
+    "cannot join #tea: no (404)",
+    "cannot leave #tea: no (404)",
+    "cannot list #tea: no (404)",
+    "cannot list: no (404)",
+    "no history: no (404)",
+    "no contacts: no (404)",
+    "not removed: no (404)",
+  ]);
+});
+
 Deno.test("JimClient: text goes to whom the last command addressed, or to nobody", () => {
   const stage = new Stage().logIn();
   const says = (line: string) => {
@@ -387,7 +404,7 @@ Deno.test("JimClient: lists are shown whole, in every form", () => {
     "contacts: nobody",
     "online: bob",
   ]);
-  assertEquals(stage.told, ["not told who is there #x: you are not in #x (403)"]);
+  assertEquals(stage.told, ["cannot list #x: you are not in #x (403)"]);
   assertEquals([...stage.client.vocabulary.names], ["alice", "eve", "bob"]);
 });
 
