@@ -6,6 +6,7 @@
 import type { Interface } from "node:readline";
 import { encodeText } from "../bytes.ts";
 import { messages } from "./client.ts";
+import { readPassword } from "./password.ts";
 
 /** To the first column, then erase from there to the end of the screen (ECMA-48 §8.3.39). */
 const CLEAR_BELOW = "\r\x1b[0J";
@@ -42,19 +43,23 @@ export class Terminal implements Disposable {
    * `complete`.
    */
   static async open(texts: readonly string[] = [], { complete }: { complete?: Complete } = {}): Promise<Terminal> {
-    const person = texts.length === 0 && Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
-    if (!person) return new Terminal(messages(texts));
+    if (texts.length > 0 || !hasPerson()) return new Terminal(messages(texts));
     const secrecy: Secrecy = {};
     const editor = await openEditor(secrecy, complete);
     return new Terminal(typedLines(editor, secrecy), secrecy, editor);
   }
 
   /**
-   * Asks for a line that is neither shown nor remembered; null if no person types, or the input ends. A line that is being
+   * Asks for a line that is neither shown nor remembered; null if there is no person, or the input ends. A line that is being
    * typed waits until then.
+   * @throws {Deno.errors.Interrupted} if the user has typed Ctrl-C and there is no line to type
    */
   async secret(question: string): Promise<string | null> {
-    if (this.#editor === undefined || this.left.aborted) return null;
+    if (this.left.aborted || !hasPerson()) return null;
+    if (this.#editor === undefined) {
+      this.#secrecy.asked = { question, answer: () => {} };
+      return await readPassword(question).finally(() => this.#secrecy.asked = undefined);
+    }
     const editor: { line: string; cursor: number } = this.#editor;
     const { line, cursor } = editor;
     const answer = Promise.withResolvers<string | null>();
@@ -111,15 +116,20 @@ export class Terminal implements Disposable {
     this.#editor?.prompt(true);
   }
 
-  /** Runs `print`, which writes whole lines to the screen, so that they appear above the line being typed. */
+  /** Runs `print`, which writes whole lines to the screen, so that they appear above the line being typed or the question. */
   above<T>(print: () => T): T {
-    if (this.#editor === undefined) return print();
+    if (!this.#holdsScreen) return print();
     write(this.#rows > 0 ? `\x1b[${this.#rows}A${CLEAR_BELOW}` : CLEAR_BELOW);
     try {
       return print();
     } finally {
       this.#draw();
     }
+  }
+
+  /** Whether there is a line being typed, or a question. */
+  get #holdsScreen(): boolean {
+    return this.#editor !== undefined || this.#secrecy.asked !== undefined;
   }
 
   /** How many rows of the screen the cursor is below the prompt. */
@@ -147,12 +157,17 @@ export class Terminal implements Disposable {
   };
 
   [Symbol.dispose](): void {
-    if (this.#editor === undefined) return;
+    if (!this.#holdsScreen) return;
     if (CAN_BE_STOPPED) Deno.removeSignalListener("SIGCONT", this.#continue);
-    write(this.#editor.line === "" ? CLEAR_BELOW : "\n");
-    this.#editor.close();
+    write(this.#editor?.line === "" ? CLEAR_BELOW : "\n");
+    this.#editor?.close();
     Deno.stdin.setRaw(false);
   }
+}
+
+/** Whether somebody sits at the program's terminal. */
+function hasPerson(): boolean {
+  return Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
 }
 
 /** A question whose answer is not shown, while there is one. */

@@ -14,15 +14,12 @@ import { formatDuration } from "../../units.ts";
 import { EXIT, stopSignal } from "../cli.ts";
 import { notice, printReply } from "../client.ts";
 import { attempt, AttemptError, isNetworkError, reason } from "../failure.ts";
-import { readPassword } from "../password.ts";
 import { type SocketConnection, writeAll } from "../tcp.ts";
 import { Terminal } from "../terminal.ts";
 import { Condition, delay, withDeadline } from "../timing.ts";
 
 /** How long to wait before connecting anew, in ms: at first, and at most after doubling. */
 const RETRY_MS = { first: 500, most: 8000 };
-/** To the first column, then erase from there to the end of the screen (ECMA-48 §8.3.39). */
-const CLEAR_BELOW = "\r\x1b[0J";
 /** How often the client is told that time passes, in ms. */
 const TICK_MS = 250;
 
@@ -57,8 +54,6 @@ class Conversation implements Disposable {
   #listening: Promise<string> | undefined;
   #retryMs = RETRY_MS.first;
   #toldMost = false;
-  /** What is being asked for where there is no line to type. */
-  #question: string | undefined;
 
   private constructor(
     options: ConversationOptions,
@@ -119,7 +114,7 @@ class Conversation implements Disposable {
       case "object":
         return json ? this.#print(printableJson(effect.object)) : undefined;
       case "tell":
-        return this.#above(() => notice(path, effect.line));
+        return this.#terminal.above(() => notice(path, effect.line));
       case "ask-password":
         return void this.#askPassword().catch((error) => this.#end(error));
       case "logged-in":
@@ -134,18 +129,7 @@ class Conversation implements Disposable {
   }
 
   #print(line: string): void {
-    this.#above(() => printReply(encodeText(line))).catch((error) => this.#end(error));
-  }
-
-  /** Prints whole lines above the line that is being typed, or above the question that is being answered. */
-  #above<T>(print: () => T): T {
-    if (this.#question === undefined) return this.#terminal.above(print);
-    writeToTerminal(CLEAR_BELOW);
-    try {
-      return print();
-    } finally {
-      writeToTerminal(this.#question);
-    }
+    this.#terminal.above(() => printReply(encodeText(line))).catch((error) => this.#end(error));
   }
 
   #send(bytes: Uint8Array): void {
@@ -154,23 +138,9 @@ class Conversation implements Disposable {
   }
 
   async #askPassword(): Promise<void> {
-    const { name, messages } = this.#options;
-    const question = `password of ${name}: `;
-    const password = messages.length > 0 && Deno.stdin.isTerminal()
-      ? await this.#typedPassword(question)
-      : await this.#terminal.secret(question);
+    const password = await this.#terminal.secret(`password of ${this.#options.name}: `);
     this.#act(() => this.#client.password(password));
     this.#terminal.prompt(this.#client.prompt);
-  }
-
-  /** The password of a person whose messages are not typed, so that there is no line to type. */
-  async #typedPassword(question: string): Promise<string> {
-    if (Deno.stderr.isTerminal()) this.#question = question;
-    try {
-      return await readPassword(question);
-    } finally {
-      this.#question = undefined;
-    }
   }
 
   /** Takes what is typed at once, and each line of a pipe when all is done that the one before it wanted. */
@@ -211,7 +181,7 @@ class Conversation implements Disposable {
     if (this.#toldMost) return;
     this.#toldMost = this.#retryMs === RETRY_MS.most;
     const how = this.#toldMost ? `every ${formatDuration(this.#retryMs)}` : `in ${formatDuration(this.#retryMs)}`;
-    this.#above(() => notice(this.#options.path, printable(`${what}: trying again ${how}`)));
+    this.#terminal.above(() => notice(this.#options.path, printable(`${what}: trying again ${how}`)));
   }
 
   /** Hears the server until the connection is lost, and resolves to why. */
@@ -234,13 +204,8 @@ class Conversation implements Disposable {
 
   [Symbol.dispose](): void {
     this.#connection?.close();
-    if (this.#question !== undefined) writeToTerminal("\n");
     this.#terminal[Symbol.dispose]();
   }
-}
-
-function writeToTerminal(text: string): void {
-  Deno.stderr.writeSync(encodeText(text));
 }
 
 /** Whether the link was lost or could not be made, by no fault of either side. */
