@@ -33,6 +33,7 @@ export class Terminal implements Disposable {
     this.#secrecy = secrecy;
     this.#editor = editor;
     if (editor === undefined) return;
+    editor.on("line", () => editor.prompt()); // what is typed or pasted ahead has one too
     editor.on("close", () => this.#left.abort("end of input"));
     if (CAN_BE_STOPPED) Deno.addSignalListener("SIGCONT", this.#continue);
     this.#read(); // from now on no line is missed

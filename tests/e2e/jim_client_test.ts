@@ -429,6 +429,23 @@ testWith(PYTHON, "jim client at a terminal: what arrives never tears the line be
   await leave(alice);
 });
 
+testWith(PYTHON, "jim client at a terminal: each of several lines that are pasted has its prompt", async () => {
+  await using server = await serve();
+  await using bob = await sit(server, "bob", "--to", "bob");
+  await bob.shows("bob>");
+  await bob.type("/who\r/contacts\r/qu");
+  await bob.find(/online: bob\ncontacts: nobody\nbob> \/qu$/);
+  await bob.type("it\r");
+  assertEquals((await bob.ended()).lines, [
+    "jim: logged in as bob",
+    "bob> /who",
+    "bob> /contacts",
+    "online: bob",
+    "contacts: nobody",
+    "bob> /quit",
+  ]);
+});
+
 testWith(
   PYTHON,
   "jim client at a terminal: history with the arrow keys, Tab completes commands, names and rooms",
