@@ -3,7 +3,8 @@
  * @module
  */
 import { DatabaseSync } from "node:sqlite";
-import { connectTcp } from "../../lib/net/tcp.ts";
+import { SqliteStore } from "../../lib/net/jim/sqlite_store.ts";
+import { connectTcp, writeAll } from "../../lib/net/tcp.ts";
 import { PROGRAMS } from "../../lib/programs.ts";
 import { assert, assertEquals, assertStringIncludes } from "../assert.ts";
 import { TestFolder } from "../folder.ts";
@@ -246,6 +247,26 @@ testWith(
     assertEquals((await ann.history()).map(({ message }) => message), [...accepted, "room again"]);
   },
 );
+
+Deno.test("jim: a file that is damaged while it is used: 500 and one line in the log; what needs no file goes on", async () => {
+  await using folder = new TestFolder();
+  const db = `${folder.path}/jim.sqlite`;
+  {
+    using store = await SqliteStore.open(db);
+    const message = { time: 1, from: "ann", to: "ann", text: "x".repeat(500) };
+    await Promise.all(Array.from({ length: 20_000 }, () => store.addMessage(message))); // more than SQLite has in memory
+  }
+  await using server = await startServer(SERVER, ["--db", db]);
+  using ann = await JimPeer.logIn(server, "ann");
+  const { size } = await Deno.stat(db);
+  using file = await Deno.open(db, { write: true });
+  await file.seek(4096, Deno.SeekMode.Start);
+  await writeAll(file, new Uint8Array(size - 4096).fill(0x55));
+  const { response, error } = await ann.ask({ action: "history", after: 0, limit: 100 });
+  assertEquals([response, error], [500, "the server cannot store or find it now: try again later"]);
+  await server.logged("jim: store: database disk image is malformed");
+  assertEquals(await ann.code({ action: "who" }), 202);
+});
 
 // --- Many --------------------------------------------------------------------------------------------------------------
 
