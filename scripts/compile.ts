@@ -54,7 +54,8 @@ function select(name: string): ProgramPath[] {
   const paths = Object.keys(PROGRAMS) as ProgramPath[];
   const found = paths.filter((path) => [path, programName(path), executableName(path)].includes(name));
   if (found.length > 0) return found;
-  console.error(`compile: there is no program ${name} (there are ${paths.map(programName).join(", ")})\n\n${USAGE}`);
+  const names = new Set(paths.map(programName));
+  console.error(`compile: there is no program ${name} (there are ${[...names].join(", ")})`);
   return Deno.exit(2);
 }
 

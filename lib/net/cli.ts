@@ -72,10 +72,10 @@ export function rest<T>(spec: OptionSpec<T>): Option<T[]> {
 
 /** Any text. */
 export const text = (given: string): string => given;
-/** A machine's name or IP address, an IPv6 one with or without brackets. An empty one: a variable was not set. */
+/** A machine's name or IP address, an IPv6 one with or without brackets. An empty one: a variable was not set; a number: a port. */
 export function host(given: string): string {
   const address = given.replace(/^\[(.*)\]$/s, "$1");
-  if (address !== "" && address.split(":").length !== 2 && !/[[\]]/.test(address)) return address;
+  if (!/^\d*$/.test(address) && address.split(":").length !== 2 && !/[[\]]/.test(address)) return address;
   throw new UsageError(
     `${JSON.stringify(given)} is no address: write 127.0.0.1, example.org or ::1, and the port apart`,
   );

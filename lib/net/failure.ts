@@ -11,7 +11,8 @@ export class AttemptError extends Error {
   readonly hint: string | undefined;
 
   constructor(attempt: string, cause: unknown, hint?: string) {
-    super(`${attempt}: ${reason(cause)}`, { cause });
+    const once = reason(cause).replace(/: \w+ '(.+)'$/, (call, path) => attempt.includes(path) ? "" : call);
+    super(`${attempt}: ${once}`, { cause });
     this.hint = hint;
   }
 }

@@ -224,7 +224,7 @@ Deno.test("compile --target is passed through", async () => {
 Deno.test("compile: a wrong name is refused with the names that there are", async () => {
   const { code, stderr } = await compile(["nothing"]);
   assertEquals(code, 2);
-  assertMatch(stderr, /^compile: there is no program nothing \(there are tcp_echo, /);
+  assertMatch(stderr, /^compile: there is no program nothing \(there are tcp_echo, thread_echo, /);
   for (const args of [["--fromat", "auto"], ["--format", "zip"], ["--format", "self-extracting", "--target", "x"]]) {
     const usage = await compile(args);
     assertEquals([usage.code, usage.stdout], [2, ""]);

@@ -135,6 +135,7 @@ const WRONG_USAGE: Record<string, [string[], string][]> = {
   ],
   client: [
     [["127.0.0.1:9001", "1"], 'HOST: "127.0.0.1:9001" is no address'],
+    [["9001"], 'HOST: "9001" is no address'],
     [["127.0.0.1", "http"], 'PORT: "http" is no whole number'],
     [[""], 'HOST: "" is no address'],
     [["-m", "-x"], "-m needs a value: -m TEXT"],

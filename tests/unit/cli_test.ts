@@ -219,7 +219,7 @@ Deno.test("host: an address without its port", () => {
     assertEquals(host(given), given);
   }
   assertEquals(host("[::1]"), "::1");
-  for (const given of ["", "[]", "127.0.0.1:9001", "example.org:80", "localhost:", "[::1]:9001"]) {
+  for (const given of ["", "[]", "127.0.0.1:9001", "example.org:80", "localhost:", "[::1]:9001", "9001"]) {
     assertThrows(() => host(given), UsageError, `${JSON.stringify(given)} is no address: write 127.0.0.1, `);
   }
 });

@@ -32,6 +32,8 @@ Deno.test("reason: what happened, as half a line without the system's decoration
       "Cannot accept frame of 5 bytes: limit is 4 bytes",
     ],
     [new AttemptError("Wait", new Error("Too long")), "Wait: too long"],
+    [new AttemptError("read a.txt", new Error("No such file: stat 'a.txt'")), "read a.txt: no such file"],
+    [new AttemptError("read it", new Error("No such file: stat 'a.txt'")), "read it: no such file: stat 'a.txt'"],
     ["thrown text", "thrown text"],
     [undefined, "undefined"],
   ];
