@@ -1,7 +1,7 @@
 import { type ProgramPath, PROGRAMS, runCommand } from "../../lib/programs.ts";
 import { assert, assertEquals, assertStringIncludes } from "../assert.ts";
 import { TestFolder } from "../folder.ts";
-import { ROOT, run, runTool, startServer, testWith } from "../harness.ts";
+import { ROOT, run, runTool, startServer, startTool, testWith } from "../harness.ts";
 
 interface Row {
   readonly path: ProgramPath;
@@ -34,19 +34,22 @@ Deno.test("README: the table has every program, with its idea and its command", 
   }
 });
 
-/** Servers that need more than themselves to answer: another server, or a folder. */
-const NEEDS_ARGUMENTS = ["servers/wiretap", "servers/files"];
+/** The line of the README, outside the table, that begins like this. */
+function lineOf(beginning: string): string {
+  return README.split("\n").find((line) => line.startsWith(beginning))!;
+}
 
-for (const { path, talk, command } of ROWS.filter(({ talk }) => talk.includes("hello"))) {
+for (const { path, talk, command } of ROWS.filter(({ talk }) => talk.includes("| nc"))) {
   testWith(["nc"], `README: ${path} answers ${talk}`, async () => {
     await using target = await startServer("servers/tcp_echo");
     await using folder = new TestFolder();
     const places: Record<string, string> = { "127.0.0.1:9001": `127.0.0.1:${target.port}`, shared: folder.path };
     const args = argumentsOf(path, command).map((arg) => places[arg] ?? arg);
-    await using server = await startServer(path, NEEDS_ARGUMENTS.includes(path) ? args : []);
+    if (path === "servers/jim") args.push("--db", ":memory:");
+    await using server = await startServer(path, args);
     const { code, stdout } = await runTool("sh", ["-c", talk.replace(`${PROGRAMS[path].port}`, `${server.port}`)]);
     assertEquals(code, 0);
-    assertStringIncludes(stdout, "hello");
+    assertStringIncludes(stdout, talk.includes("hello") ? "hello" : '"goodbye"');
   });
 }
 
@@ -68,3 +71,34 @@ for (const { path, command } of ROWS.filter(({ command }) => command.includes(" 
     assertEquals(stdout.trimEnd().split("\n"), args.filter((_, i) => args[i - 1] === "-m"));
   });
 }
+
+testWith(["openssl"], "README: hmac_auth takes the secret that is made as it says, on both sides", async () => {
+  await using folder = new TestFolder();
+  const made = await runTool("sh", ["-c", `cd '${folder.path}' && ${lineOf("(umask 077;")}`]);
+  assertEquals(made.code, 0, made.stderr);
+  const [serverRow, clientRow] = ROWS.filter(({ command }) => command.endsWith("--secret-file secret.key"));
+  const secret = (row: Row) => argumentsOf(row.path, row.command).with(1, `${folder.path}/secret.key`);
+  await using server = await startServer(serverRow!.path, secret(serverRow!));
+  const args = [server.hostname, `${server.port}`, ...secret(clientRow!), "-m", "hello"];
+  const { code, stdout } = await run(clientRow!.path, args);
+  assertEquals([code, stdout], [0, "welcome\nhello\n"]);
+});
+
+Deno.test("README: what the client of files puts is there", async () => {
+  await using folder = new TestFolder();
+  await using server = await startServer("servers/files", ["--root", folder.path]);
+  const { path, command } = ROWS.find(({ path }) => path === "clients/files")!;
+  const { code } = await run(path, [server.hostname, `${server.port}`, ...argumentsOf(path, command)]);
+  assertEquals(code, 0);
+  assertEquals(await Deno.readTextFile(`${folder.path}/README.md`), README);
+});
+
+testWith(["python3"], "README: its web server knows what .ts is", async () => {
+  const [, script] = /'(.*)'/.exec(lineOf("python3 -c"))!;
+  await using site = startTool("python3", ["-u", "-c", script!.replace("test(S", "test(S, port=0")]);
+  const [, url] = /\((http:.*?)\/?\)/.exec(await site.printed(/^Serving HTTP/))!;
+  const response = await fetch(`${url}/servers/tcp_echo.ts`);
+  await response.body?.cancel();
+  await site.stop("SIGINT");
+  assertEquals(response.headers.get("content-type"), "application/typescript");
+});
