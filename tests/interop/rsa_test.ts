@@ -123,11 +123,15 @@ testWith(["openssl"], "RSA-PSS: openssl dgst verifies ours, and we its own", asy
   assert(verifyPss(key.publicKey, content, await Deno.readFile(signature)));
 });
 
-testWith(["openssl"], "rsa: openssl reads the key that the server makes", async () => {
+testWith(["openssl"], "rsa: openssl reads the key that the server makes, and agrees on its fingerprint", async () => {
   await using folder = new TestFolder();
-  const key = await folder.write("key.pem", (await RsaPrivateKey.generate()).toPem());
+  const made = await RsaPrivateKey.generate();
+  const key = await folder.write("key.pem", made.toPem());
   const { code, stdout } = await runTool("openssl", ["rsa", "-in", key, "-check", "-noout"]);
   assertEquals([code, stdout], [0, "RSA key ok\n"]);
+  const der = `openssl rsa -in '${key}' -pubout -outform DER`;
+  const digest = await runTool("sh", ["-c", `${der} | openssl dgst -sha256 -binary | openssl base64`]);
+  assertEquals(`${made.publicKey.fingerprint}=\n`, `SHA256:${digest.stdout}`);
 });
 
 // --- Public vectors ------------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 import { portableBackend } from "../../lib/ciphers_portable.ts";
+import { fingerprint } from "../../lib/identity.ts";
 import { loadIdentity } from "../../lib/net/identity.ts";
 import { connectSecure } from "../../lib/net/secure.ts";
 import { TcpConnection } from "../../lib/net/tcp.ts";
@@ -35,7 +36,7 @@ for (const suite of ["AESGCM", "ChaChaPoly"] as const) {
         assertEquals(code, 0, stderr);
         const [hash, key, ...rest] = stdout.split("\n");
         const identity = await loadIdentity(`${folder.path}/netlab/server_identity.pem`);
-        assertEquals(key, `server ${identity.publicKey.toHex()}`);
+        assertEquals(key, `server ${fingerprint(identity.publicKey)}`);
         assert(/^hash [0-9a-f]{64}$/.test(hash!), hash);
         assertEquals(rest, ["hello", "from Python", "closed", ""]);
         await server.printed(/ from Python$/);
@@ -57,7 +58,7 @@ for (const suite of ["AESGCM", "ChaChaPoly"] as const) {
       const { code, stdout, stderr } = await run("clients/secure_echo", args, { env });
       assertEquals([code, stdout], [0, "hello\nto Python\n"], stderr);
       const identity = await loadIdentity(`${folder.path}/netlab/identity.pem`);
-      assertEquals(await python.printed(/^client/), `client ${identity.publicKey.toHex()}`);
+      assertEquals(await python.printed(/^client/), `client ${fingerprint(identity.publicKey)}`);
       assertEquals((await python.ended()).code, 0);
       await python.printed("closed");
     },

@@ -1,5 +1,6 @@
 """A secure channel with XX, from docs/protocols/secure_channel.md and Python's standard library alone; AES-256-GCM takes OpenSSL's
 libcrypto as well. usage: secure_channel.py client PORT AESGCM|ChaChaPoly | server. Slow, and not for secrets."""
+import base64
 import ctypes
 import ctypes.util
 import hashlib
@@ -130,6 +131,10 @@ class Key:
         self.public = x25519(self.private, bytes([9]) + bytes(31))
 
 
+def fingerprint(public):
+    return "SHA256:" + base64.b64encode(hashlib.sha256(b"np-x25519" + public).digest()).decode().rstrip("=")
+
+
 def preamble_of(suite):
     name = b"Noise_XX_25519_" + suite.encode() + b"_SHA256"
     return b"NPS1" + bytes([len(name)]) + name
@@ -251,7 +256,7 @@ def client(port, suite):
     if channel.read() != (PADDING, b""):
         sys.exit("no confirmation")
     print("hash", handshake.h.hex())
-    print("server", handshake.rs.hex())
+    print("server", fingerprint(handshake.rs))
     for padding, text in ((0, b"hello"), (100, b"from Python")):
         channel.write(DATA, text, padding)
         print(channel.read()[1].decode())
@@ -276,7 +281,7 @@ def server():
     handshake.read("s se", receive(sock))
     channel = Channel(sock, handshake)
     channel.write(PADDING)
-    print("client", handshake.rs.hex(), flush=True)
+    print("client", fingerprint(handshake.rs), flush=True)
     kind, text = channel.read()
     while kind != CLOSE:
         channel.write(kind, text, padding=50)
