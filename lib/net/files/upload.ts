@@ -124,7 +124,7 @@ class Upload {
     const { limits, turns } = this.#service;
     const { size } = this.#command;
     const rate = new RateLimit(limits.rate);
-    const least = new LeastRate(limits.minRate, performance.now());
+    const least = new LeastRate(limits.minRate, limits.timeouts.slow, performance.now());
     let noticed = performance.now();
     let recorded = { at: noticed, offset: this.#partial.received };
     while (this.#partial.received < size) {
@@ -132,7 +132,9 @@ class Upload {
       this.#partial.write(chunk);
       this.#claim.missing = size - this.#partial.received;
       const now = performance.now();
-      if (least.moved(chunk.length, now)) throw new RefusedError(CODE.broken, `slower than ${limits.minRate} bytes/s`);
+      if (least.moved(chunk.length, now) && this.#claim.missing > 0) {
+        throw new RefusedError(CODE.broken, `slower than ${limits.minRate} bytes/s`);
+      }
       if (this.#isDue(recorded, now)) {
         await this.#beginCheckpoint();
         recorded = { at: now, offset: this.#partial.received };
