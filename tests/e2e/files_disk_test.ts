@@ -1,14 +1,79 @@
 /**
- * Downloads and the disk that they go to: it becomes full, or somebody else puts a file there first.
+ * Transfers and the disk that they go to: it becomes full, it fails, or somebody else puts a file there first.
  * @module
  */
-import { assert, assertEquals, assertStringIncludes } from "../assert.ts";
-import { runTool, testWith } from "../harness.ts";
+import { PARTIAL } from "../../lib/files/replies.ts";
+import { type ProgramPath, PROGRAMS } from "../../lib/programs.ts";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
+import { TestFolder } from "../folder.ts";
+import { run, runTool, startServer, testWith } from "../harness.ts";
 import { FaultProxy } from "./fault_proxy.ts";
 import { Client } from "./files_ways.ts";
-import { FileServer, noise, sha256 } from "./files_wire.ts";
+import { FileServer, noise, sha256, Wire } from "./files_wire.ts";
 
 const MIB = 2 ** 20;
+
+/** A program whose disk fails after `size` bytes of any file, in 512, and is not full. */
+function withLimit(path: ProgramPath, size: number): { argv: [string, ...string[]] } {
+  const limit = ["sh", "-c", 'trap "" XFSZ; ulimit -f "$0" && exec "$@"', `${size / 512}`] as const;
+  return { argv: [...limit, Deno.execPath(), "run", "--no-prompt", ...PROGRAMS[path].permissions, `${path}.ts`] };
+}
+
+testWith(["sh"], "files: a server's disk that fails keeps an upload: 451, the user decides", async () => {
+  await using root = new TestFolder();
+  await using client = new Client();
+  const content = noise(3 * MIB);
+  const path = await client.folder.write("a", content);
+  {
+    await using server = await startServer("servers/files", ["--root", root.path], withLimit("servers/files", 2 * MIB));
+    const { code, stderr } = await client.run(server, "put", path);
+    assertEquals(code, 75, stderr);
+    assertMatch(
+      stderr,
+      /^files: a: stopped at 66\.7 %: the server says: 451 the server's disk: file too large\nfiles: a: kept at 66\.7 % \(run the same command again: it goes on from there\)\n$/,
+    );
+    using wire = await Wire.to(server);
+    assertEquals((await wire.ask(`UPLOAD b ${content.length} WAIT`)).code, 150);
+    await wire.send(content.subarray(0, 2 * MIB + 1));
+    assertEquals((await wire.reply()).code, 451);
+    await wire.ended(); // in the middle of a body
+    using next = await Wire.to(server);
+    assertEquals(PARTIAL.parse((await next.ask(`STAT b ${content.length}`)).text).offset, 2 * MIB);
+  }
+  {
+    await using server = await startServer("servers/files", ["--root", root.path], withLimit("servers/files", 512));
+    using wire = await Wire.to(server);
+    assertEquals((await wire.ask("UPLOAD c 5 WAIT")).code, 451); // not even the record fits
+    await wire.assertInStep();
+  }
+  await using server = await startServer("servers/files", ["--root", root.path]);
+  const { code, stdout, stderr } = await client.run(server, "put", path);
+  assertEquals(code, 0, stderr);
+  assertStringIncludes(stdout, `resumed from ${2 * MIB}, 0 breaks`);
+  assertEquals(await Deno.readFile(`${root.path}/a`), content);
+});
+
+testWith(["sh"], "files: a client's disk that fails keeps a download, the user decides", async () => {
+  await using server = await FileServer.start();
+  await using client = new Client();
+  const content = noise(3 * MIB);
+  await server.folder.write("a", content);
+  const { hostname, port } = server.process;
+  for (const options of [[], ["--no-verify"]]) {
+    const args = [hostname, `${port}`, "get", "a", client.path("a"), "--owner", client.path("owner"), ...options];
+    const failed = await run("clients/files", args, withLimit("clients/files", 2 * MIB));
+    assertEquals(failed.code, 75, failed.stderr);
+    assertMatch(
+      failed.stderr,
+      /^files: a: stopped at [\d.]+ %: the disk here: file too large\nfiles: a: kept at [\d.]+ % \(run the same .*\)\n$/,
+    );
+    const { code, stdout, stderr } = await run("clients/files", args);
+    assertEquals(code, 0, stderr);
+    assertStringIncludes(stdout, `resumed from ${2 * MIB}, 0 breaks`);
+    assertEquals(client.read("a"), content);
+    await Deno.remove(client.path("a"));
+  }
+});
 
 testWith(["root", "mount"], "files: a disk that becomes full keeps a download; freed, it goes on", async () => {
   await using server = await FileServer.start();
