@@ -13,10 +13,15 @@ import { FileServer, noise, sha256, Wire } from "./files_wire.ts";
 
 const MIB = 2 ** 20;
 
+/** A command of `deno run` for a program. */
+function denoRun(path: ProgramPath): string[] {
+  return [Deno.execPath(), "run", "--no-prompt", ...PROGRAMS[path].permissions, `${path}.ts`];
+}
+
 /** A program whose disk fails after `size` bytes of any file, in 512, and is not full. */
 function withLimit(path: ProgramPath, size: number): { argv: [string, ...string[]] } {
-  const limit = ["sh", "-c", 'trap "" XFSZ; ulimit -f "$0" && exec "$@"', `${size / 512}`] as const;
-  return { argv: [...limit, Deno.execPath(), "run", "--no-prompt", ...PROGRAMS[path].permissions, `${path}.ts`] };
+  const limit = 'trap "" XFSZ; ulimit -f "$0" && exec "$@"';
+  return { argv: ["sh", "-c", limit, `${size / 512}`, ...denoRun(path)] };
 }
 
 testWith(["sh"], "files: a server's disk that fails keeps an upload: 451, the user decides", async () => {
@@ -115,3 +120,47 @@ Deno.test("files: a file that appears during a download stays, and is no reason 
   assertEquals([stderr.includes("trying again"), proxy.connections], [false, 1], stderr);
   assertEquals(new TextDecoder().decode(client.read("a")), "mine");
 });
+
+/** The calls whose order makes a file durable, and those that tell of it. */
+const CALLS = "trace=fsync,fdatasync,rename,renameat,renameat2,link,linkat,write,sendto";
+
+/** A program whose calls are in the file `log` when it has ended. */
+function traced(path: ProgramPath, log: string): { argv: [string, ...string[]] } {
+  return { argv: ["strace", "-D", "-f", "-y", "-s", "20", "-e", CALLS, "-o", log, ...denoRun(path)] };
+}
+
+/** Asserts that calls that match stand in the log in this order, the last one of each kind. */
+async function assertOrder(log: string, calls: readonly RegExp[]): Promise<void> {
+  const lines = (await Deno.readTextFile(log)).split("\n");
+  const places = calls.map((call) => lines.findLastIndex((line) => call.test(line)));
+  assert(!places.includes(-1), `${places}`);
+  assertEquals(places, places.toSorted((a, b) => a - b), lines.filter((_, i) => places.includes(i)).join("\n"));
+}
+
+testWith(
+  ["strace"],
+  "files: a file is on the disk before it has its name, and has it before anybody is told",
+  async () => {
+    await using root = new TestFolder();
+    await using client = new Client();
+    const log = client.path("log");
+    if ((await runTool("strace", ["-o", log, "true"])).code !== 0) return console.log("skipped: strace may not trace");
+    const path = await client.folder.write("a", noise(MIB));
+    {
+      await using server = await startServer("servers/files", ["--root", root.path], traced("servers/files", log));
+      assertEquals((await client.run(server, "put", path)).code, 0);
+    }
+    const folder = (path: string) => new RegExp(`fsync.*<${path}>`);
+    await assertOrder(log, [/fsync.*\.part>/, /rename.*\.part", .*\/a"/, folder(root.path), /"226 stored/]);
+    await using server = await startServer("servers/files", ["--root", root.path]);
+    const args = [server.hostname, `${server.port}`, "get", "a", client.path("b"), "--owner", client.path("owner")];
+    const { code, stderr } = await run("clients/files", args, traced("clients/files", log));
+    assertEquals(code, 0, stderr);
+    await assertOrder(log, [
+      /fsync.*\.download>/,
+      /link.*\.download", .*\/b"/,
+      folder(client.folder.path),
+      /"a: 1048576 /,
+    ]);
+  },
+);
