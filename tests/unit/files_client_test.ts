@@ -243,7 +243,7 @@ Deno.test("splitTarget, readCommand: [HOST] [PORT] COMMAND...", () => {
   assertEquals(splitTarget(["put", "ls"]), { ...none, command: ["put", "ls"] });
   assertEquals(splitTarget(["h", "1", "get", "a"]), { host: "h", port: "1", command: ["get", "a"] });
   assertEquals(splitTarget(["h", "1"]), { host: "h", port: "1", command: [] });
-  assertThrows(() => splitTarget(["h", "1", "x"]), UsageError, 'unexpected argument "x"');
+  assertThrows(() => splitTarget(["h", "1", "x"]), UsageError, 'unknown command "x"');
   assertEquals(readCommand(["put", "a", "b"]), { verb: "put", args: ["a", "b"] });
   assertEquals(readCommand(["mget", "a", "b", "c"]), { verb: "mget", args: ["a", "b", "c"] });
   for (const words of [["put"], ["mput"], ["ls", "a"], ["toString"], []]) {
