@@ -121,6 +121,26 @@ Deno.test("files: a file that appears during a download stays, and is no reason 
   assertEquals(new TextDecoder().decode(client.read("a")), "mine");
 });
 
+testWith(
+  ["strace"],
+  "files: a file that cannot be read in the middle of its download is cut there, nothing else",
+  async () => {
+    await using root = new TestFolder();
+    const content = noise(8 * MIB);
+    const path = await root.write("a", content);
+    if ((await runTool("strace", ["true"])).code !== 0) return console.log("skipped: strace may not trace");
+    const fault = ["-D", "-f", "-qq", "-P", path, "-o", "/dev/null", "-e", "inject=read:error=EIO:when=4+"];
+    const argv = ["strace", ...fault, ...denoRun("servers/files")] as const;
+    await using server = await startServer("servers/files", ["--root", root.path], { argv });
+    using wire = await Wire.to(server);
+    assertEquals((await wire.ask("DOWNLOAD a")).code, 150);
+    const body = await wire.rest();
+    assert(body.length > 0 && body.length < content.length, `${body.length} bytes came`);
+    assertEquals(sha256(body), sha256(content.subarray(0, body.length)));
+    await server.logged("Cannot send the file: input/output error");
+  },
+);
+
 /** The calls whose order makes a file durable, and those that tell of it. */
 const CALLS = "trace=fsync,fdatasync,rename,renameat,renameat2,link,linkat,write,sendto";
 
