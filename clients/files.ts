@@ -103,7 +103,8 @@ async function runLine(context: ShellContext, line: string): Promise<number | un
     if (words.length === 0) return EXIT.done;
     if (/^(quit|exit|close)$/i.test(words[0]!)) return undefined;
     if (words[0] === "help") {
-      for (const { usage, summary } of Object.values(WORDS)) console.log(`${usage.padEnd(30)}${summary}`);
+      const leave = { usage: "quit", summary: "leave; Ctrl-C leaves in the middle of a transfer, which goes on later" };
+      for (const { usage, summary } of [...Object.values(WORDS), leave]) console.log(`${usage.padEnd(30)}${summary}`);
       return EXIT.done;
     }
     const positionals = { command: POSITIONALS.command };

@@ -95,7 +95,7 @@ export interface Target {
 export function splitTarget(args: readonly string[]): Target {
   const index = args.slice(0, 3).findIndex(isVerb);
   if (index === -1 && args.length > 2) {
-    throw new UsageError(`unexpected argument ${JSON.stringify(args[2])}`, { hint: hint() });
+    throw new UsageError(`unknown command ${JSON.stringify(args[2])}`, { hint: hint() });
   }
   const end = index === -1 ? args.length : index;
   return { host: end > 0 ? args[0] : undefined, port: end > 1 ? args[1] : undefined, command: args.slice(end) };

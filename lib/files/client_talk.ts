@@ -75,9 +75,9 @@ export class RefusalError extends Error {
     this.code = code;
   }
 
-  /** 4xx may be tried again; a full disk only when somebody has made room; what another connection took over is not ours any more. */
+  /** 4xx may be tried again; a disk only when somebody has looked after it; what another connection took over is not ours any more. */
   get remedy(): Remedy {
-    if (this.code === CODE.full) return "ask";
+    if (this.code === CODE.full || this.code === CODE.failed) return "ask";
     if (this.code === CODE.broken && this.message.includes(" taken over ")) return "stop";
     return this.code < 500 ? "retry" : "stop";
   }

@@ -3,9 +3,6 @@
  * @module
  */
 
-/** Time in which a transfer must reach the least rate, in ms. */
-export const RATE_WINDOW_MS = 60_000;
-
 /** Holds a transfer to at most so many bytes a second. */
 export class RateLimit {
   readonly #bytesPerSecond: number;
@@ -29,22 +26,24 @@ export class RateLimit {
   }
 }
 
-/** Finds a transfer that moves fewer than so many bytes a second over {@linkcode RATE_WINDOW_MS}. */
+/** Finds a transfer that moves fewer than so many bytes a second over a window of time. */
 export class LeastRate {
+  readonly #window: number;
   readonly #least: number; // bytes in a window
   #since: number;
   #count = 0;
 
-  /** Begins at `now` (ms); with 0 bytes a second nothing is too slow. */
-  constructor(bytesPerSecond: number, now: number) {
-    this.#least = bytesPerSecond * RATE_WINDOW_MS / 1000;
+  /** Begins at `now`, with windows of `window` (both ms); with 0 bytes a second nothing is too slow. */
+  constructor(bytesPerSecond: number, window: number, now: number) {
+    this.#window = window;
+    this.#least = bytesPerSecond * window / 1000;
     this.#since = now;
   }
 
   /** Counts bytes that were moved at `now` (ms); whether the window that ends is too slow. */
   moved(count: number, now: number): boolean {
     this.#count += count;
-    if (now - this.#since < RATE_WINDOW_MS) return false;
+    if (now - this.#since < this.#window) return false;
     const isSlow = this.#count < this.#least;
     this.#since = now;
     this.#count = 0;

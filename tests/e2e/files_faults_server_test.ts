@@ -622,13 +622,17 @@ Deno.test("files: an upload whose peer never reads the progress is not held up b
 // --- Deadlines ----------------------------------------------------------------------------------------------------------
 
 /** The service in this process, so that its deadlines can be short. */
-async function serveShortly(check: (connect: () => Promise<Wire>, folder: TestFolder) => Promise<void>): Promise<void> {
+async function serveShortly(
+  check: (connect: () => Promise<Wire>, folder: TestFolder) => Promise<void>,
+  { minRate = 0 } = {},
+): Promise<void> {
   await using place = new TestFolder();
   using folder = await Folder.open(place.path);
   const log = new Log("files", { quiet: true });
   log.around = () => {};
-  const limits = { maxFile: 1e9, quota: 0, rate: 0, minRate: 0, maxPerIp: undefined, partialsTtl: 0 };
-  using service = new FileService(folder, { limits: { ...limits, timeouts: { idle: 0, line: 300, stall: 300 } }, log });
+  const limits = { maxFile: 1e9, quota: 0, rate: 0, minRate, maxPerIp: undefined, partialsTtl: 0 };
+  const timeouts = { idle: 0, line: 300, stall: 300, slow: 0.001 };
+  using service = new FileService(folder, { limits: { ...limits, timeouts }, log });
   const stop = new AbortController();
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const target = { hostname: "127.0.0.1", port: listener.addr.port };
@@ -673,6 +677,22 @@ Deno.test("a body that stops is 426, and what has come is kept", async () => {
   });
 });
 
+Deno.test("an upload that is too slow is 426 and the end, and what has come is kept; one that is through is stored", async () => {
+  await serveShortly(async (connect) => {
+    using wire = await connect();
+    assertEquals((await wire.ask("UPLOAD a 10 WAIT")).code, 150);
+    await wire.send("12345");
+    assertEquals(await wire.reply(), { code: 426, text: "slower than 1000000000000 bytes/s", lines: [] });
+    await wire.ended();
+    using other = await connect();
+    assertEquals(PARTIAL.parse((await other.ask("STAT a 10")).text).offset, 5);
+    assertEquals((await other.ask("UPLOAD a 10 5 WAIT")).code, 150);
+    await other.send("67890");
+    assertEquals((await other.reply()).code, 226);
+    await other.assertInStep();
+  }, { minRate: 1e12 });
+});
+
 Deno.test("a peer that takes no byte is told nothing: it would stand in the middle of the file", async () => {
   const closed = Promise.withResolvers<string | undefined>();
   const written: Uint8Array[] = [];
@@ -685,7 +705,7 @@ Deno.test("a peer that takes no byte is told nothing: it would stand in the midd
     close: closed.resolve,
   } as Partial<SocketConnection> as SocketConnection;
   using watch = new Watch(40);
-  using peer = new Peer(connection, { watch, timeouts: { idle: 0, line: 1000, stall: 40 } });
+  using peer = new Peer(connection, { watch, timeouts: { idle: 0, line: 1000, stall: 40, slow: 0 } });
   const body = noise(9);
   await inTime(assertRejects(() => peer.send(body), Deno.errors.BadResource), "the end");
   assertEquals([await closed.promise, peer.isGone, written], ["the peer takes no byte", true, [body]]);

@@ -5,6 +5,7 @@
 import { concat } from "@std/bytes";
 import { encodeText } from "../../lib/bytes.ts";
 import { SYNTAX } from "../../lib/files/commands.ts";
+import { encodeRecord, partialName } from "../../lib/files/partial.ts";
 import { COMPLETE, FOLLOWS, HASHED, LISTED, PARTIAL, SENT, STORED } from "../../lib/files/replies.ts";
 import { TcpConnection } from "../../lib/net/tcp.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
@@ -142,6 +143,23 @@ Deno.test("files: a sparse file of 5 GiB: a part near its end comes at once", as
   assertEquals((await wire.reply()).code, 226);
   assertEquals(COMPLETE.parse((await wire.ask("STAT sparse")).text).size, size);
   assertEquals(HASHED.parse((await wire.ask("HASH sparse 5")).text).sha256, sha256(new Uint8Array(5)));
+});
+
+Deno.test("files: an upload goes on beyond 4 GiB", async () => {
+  await using server = await FileServer.start();
+  const size = 5 * 2 ** 30;
+  const partial = partialName({ name: "sparse", size });
+  const record = { name: "sparse", size, offset: size - 3, prefix: null, sha256: null };
+  await server.folder.write(`${partial}.json`, encodeRecord(record));
+  Deno.truncateSync(await server.folder.write(partial, ""), size - 3);
+  using wire = await server.connect();
+  const { text } = await wire.ask(`STAT sparse ${size} NOHASH`);
+  assertEquals(PARTIAL.parse(text).offset, size - 3);
+  assertEquals((await wire.ask(`UPLOAD sparse ${size} ${size - 3} NOHASH WAIT`)).code, 150);
+  await wire.send("end");
+  assertEquals(STORED.parse((await wire.reply()).text).size, size);
+  await wire.ask(`DOWNLOAD sparse ${size - 4} NOHASH`);
+  assertEquals(await wire.body(4), encodeText("\0end"));
 });
 
 Deno.test("files: an upload that broke off goes on where STAT says, and is whole", async () => {
@@ -359,6 +377,9 @@ Deno.test("files: every refusal leaves the connection in step, or closes it, as 
     await wire.assertInStep();
   }
   const row = (code: number) => DOC.split("\n").find((line) => line.startsWith(`| ${code} `)) ?? "";
+  const refused = Array.from(DOC.matchAll(/^\| ([45]\d\d) /gm), ([, code]) => Number(code));
+  const elsewhere = [421, 426, 451]; // with what it takes for them
+  assertEquals(refused.filter((code) => !REFUSALS.some((refusal) => refusal.code === code)), elsewhere);
   const [, exceptions = ""] = DOC.split("Two exceptions:");
   for (const { code, ends = false, exception } of REFUSALS) {
     if (exception !== undefined) assertStringIncludes(exceptions, exception);

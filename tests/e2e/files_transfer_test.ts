@@ -86,6 +86,22 @@ testEach(WAYS, "files: 0 bytes, and without hashing", async (way) => {
   }
 });
 
+Deno.test("files: a download goes on beyond 4 GiB", async () => {
+  await using server = await FileServer.start();
+  await using client = new Client();
+  const size = 5 * 2 ** 30;
+  const source = await server.folder.write("a", "");
+  Deno.truncateSync(source, size);
+  const mtime = Deno.statSync(source).mtime!.getTime();
+  const partial = await client.folder.write(client.partial("a").slice(client.path("").length), "");
+  Deno.truncateSync(partial, size - 3);
+  await Deno.writeTextFile(`${partial}.json`, JSON.stringify({ size, mtime }));
+  const { code, stdout, stderr } = await client.run(server.process, "get", "a", client.path("a"), "--no-verify");
+  assertEquals(code, 0, stderr);
+  assertStringIncludes(stdout, `resumed from ${size - 3}`);
+  assertEquals(Deno.statSync(client.path("a")).size, size);
+});
+
 testEach(WAYS, "files: without hashing a transfer goes on where it broke off", async (way) => {
   const content = noise(12 * MIB);
   await using server = await FileServer.start();

@@ -10,7 +10,7 @@ import {
   readPartialName,
   RECORD_LENGTH,
 } from "../../lib/files/partial.ts";
-import { formatRate, LeastRate, RATE_WINDOW_MS, RateLimit } from "../../lib/files/rate.ts";
+import { formatRate, LeastRate, RateLimit } from "../../lib/files/rate.ts";
 import { COMPLETE, OTHER_OFFSET } from "../../lib/files/replies.ts";
 import { safeName } from "../../lib/files/safe_name.ts";
 import {
@@ -199,11 +199,11 @@ Deno.test("RateLimit: so many bytes a second on average, in steps of a twentieth
 });
 
 Deno.test("LeastRate: finds who is too slow over a whole window", () => {
-  const least = new LeastRate(10, 0);
-  assertEquals(least.moved(599, RATE_WINDOW_MS - 1), false);
-  assertEquals(least.moved(1, RATE_WINDOW_MS), false); // 600 bytes in 60 s
-  assertEquals(least.moved(599, 2 * RATE_WINDOW_MS), true);
-  assertEquals(new LeastRate(0, 0).moved(0, 1e9), false);
+  const least = new LeastRate(10, 60_000, 0);
+  assertEquals(least.moved(599, 59_999), false);
+  assertEquals(least.moved(1, 60_000), false); // 600 bytes in 60 s
+  assertEquals(least.moved(599, 120_000), true);
+  assertEquals(new LeastRate(0, 60_000, 0).moved(0, 1e9), false);
 });
 
 Deno.test("formatRate()", () => {

@@ -12,8 +12,6 @@ const LOCK_NAME = ".lock";
 const FOLD_MS = 1000;
 /** The last time of four-digit years, in ms since 1970. */
 const LAST_CHANGE = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
-/** What a write fails with when there is no space. */
-const NO_SPACE = new Set<unknown>(["ENOSPC", "EDQUOT", "EFBIG"]);
 
 /** The server's own disk failed. */
 export class DiskError extends Error {
@@ -23,7 +21,8 @@ export class DiskError extends Error {
 
   constructor(cause: unknown) {
     super(reason(cause), { cause });
-    this.isFull = cause instanceof Error && "code" in cause && NO_SPACE.has(cause.code);
+    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+    this.isFull = code === "ENOSPC" || /quota exceeded/.test(this.message); // Deno has no code for the second
   }
 }
 

@@ -14,6 +14,7 @@ import { AttemptError, isNetworkError, reason } from "../failure.ts";
 import { describeKeepAlive, keepAlive } from "../keepalive.ts";
 import type { SocketConnection } from "../tcp.ts";
 import { withDeadline } from "../timing.ts";
+import { DiskError } from "./folder.ts";
 
 /** The most that one read of replies takes, in bytes. */
 const READ_SIZE = 64 * 1024;
@@ -279,5 +280,6 @@ export class Dialer implements AsyncDisposable {
 
 /** Why a try has failed, as half a line. */
 export function whyLost(error: unknown): string {
+  if (error instanceof DiskError) return `the disk here: ${error.message}`;
   return error instanceof AttemptError || error instanceof LinkLostError ? error.message : reason(error);
 }

@@ -20,10 +20,12 @@ export interface PeerTimeouts {
   readonly line: number;
   /** Without a byte of a transfer, in either direction. */
   readonly stall: number;
+  /** In an upload that is slower than it must be. */
+  readonly slow: number;
 }
 
 /** How long a connection may wait, but for `idle`. */
-export const PEER_TIMEOUTS: Omit<PeerTimeouts, "idle"> = { line: 30_000, stall: 25_000 };
+export const PEER_TIMEOUTS: Omit<PeerTimeouts, "idle"> = { line: 30_000, stall: 25_000, slow: 60_000 };
 /** How long what a peer still sends is read and thrown away before the connection ends, in ms: else it would not get the last reply. */
 const GOODBYE_MS = 1500;
 /** How long a connection that ends may take for its last reply, in ms. */

@@ -9,6 +9,7 @@ import { CODE, FOLLOWS, SENT } from "../../files/replies.ts";
 import { safeName } from "../../files/safe_name.ts";
 import { refusePrefix } from "../../files/upload_rules.ts";
 import { TruncatedError } from "../../errors.ts";
+import { reason } from "../failure.ts";
 import { delay } from "../timing.ts";
 import { changedAt, onDisk, type OpenFile } from "./folder.ts";
 import { hashRange, sha256 } from "./hash_cache.ts";
@@ -77,6 +78,21 @@ interface Range {
   readonly hash: Hash | undefined;
 }
 
+/**
+ * Reads bytes of a body under way: how many.
+ * @throws {TruncatedError} if it has to be cut there: a reply would stand in the middle of it
+ */
+function readNext(file: Deno.FsFile, block: Uint8Array): number {
+  let count;
+  try {
+    count = file.readSync(block);
+  } catch (cause) {
+    throw new TruncatedError(`Cannot send the file: ${reason(cause)}`, { cause });
+  }
+  if (count === null) throw new TruncatedError("Cannot send the file: it has become shorter");
+  return count;
+}
+
 /** Sends a range; while one block is on its way, the next one is read and hashed. */
 async function sendRange(
   service: FileService,
@@ -91,8 +107,7 @@ async function sendRange(
   const readBlock = (turn: number): Uint8Array => {
     const length = Math.min(size, left, rate.step);
     const buffer = buffers[turn]!.length < length ? buffers[turn] = new Uint8Array(length) : buffers[turn]!;
-    const block = buffer.subarray(0, length > 0 ? onDisk(() => file.readSync(buffer.subarray(0, length))) ?? 0 : 0);
-    if (length > 0 && block.length === 0) throw new TruncatedError("Cannot send the file: it has become shorter");
+    const block = buffer.subarray(0, length > 0 ? readNext(file, buffer.subarray(0, length)) : 0);
     left -= block.length;
     hash?.update(block);
     return block;

@@ -7,7 +7,7 @@ import { decodeText, encodeText } from "../../bytes.ts";
 import type { BodyEnd, RemoteSource } from "../../files/client_talk.ts";
 import { partialName } from "../../files/partial.ts";
 import { attempt } from "../failure.ts";
-import { DiskError, isPlain, onDisk, waitForDisk } from "./folder.ts";
+import { isPlain, onDisk, waitForDisk } from "./folder.ts";
 import type { Link } from "./link.ts";
 import { PrefixHash } from "./prefix_hash.ts";
 import { hashFile } from "./source_file.ts";
@@ -259,9 +259,4 @@ async function syncFolder(path: string): Promise<void> {
   if (Deno.build.os === "windows") return; // has no such thing
   using folder = await Deno.open(path);
   await folder.sync();
-}
-
-/** Whether the disk here is full. */
-export function isDiskFull(error: unknown): boolean {
-  return error instanceof DiskError && error.isFull;
 }

@@ -20,10 +20,10 @@ import { MismatchError } from "../../files/client_talk.ts";
 import { printable } from "../../text.ts";
 import { attempt } from "../failure.ts";
 import { delay } from "../timing.ts";
-import { isPlain } from "./folder.ts";
+import { DiskError, isPlain } from "./folder.ts";
 import { type Dialer, isBreak, type Link, whyLost } from "./link.ts";
 import { SourceFile } from "./source_file.ts";
-import { isDiskFull, look, TargetFile } from "./target_file.ts";
+import { look, TargetFile } from "./target_file.ts";
 
 /** How often the progress is drawn, in ms. */
 const DRAW_MS = 200;
@@ -229,9 +229,9 @@ async function recover(
 
 function remedyOf(error: unknown): Remedy {
   if (error instanceof RefusalError) return error.remedy;
-  if (isDiskFull(error)) return "ask";
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   if (cause instanceof Deno.errors.NotCapable) return "stop";
+  if (error instanceof DiskError) return "ask";
   return isBreak(error) ? "retry" : "stop";
 }
 

@@ -50,6 +50,7 @@ export async function receiveUpload(service: FileService, peer: Peer, command: U
   } finally {
     await upload.end(); // before anybody is told
   }
+  upload.notify(); // a client that is refused in the middle learns what is kept
   await peer.reply(reply.code, reply.text);
   if (!peer.owesBody) return true;
   await peer.sayGoodbye();
@@ -124,7 +125,7 @@ class Upload {
     const { limits, turns } = this.#service;
     const { size } = this.#command;
     const rate = new RateLimit(limits.rate);
-    const least = new LeastRate(limits.minRate, performance.now());
+    const least = new LeastRate(limits.minRate, limits.timeouts.slow, performance.now());
     let noticed = performance.now();
     let recorded = { at: noticed, offset: this.#partial.received };
     while (this.#partial.received < size) {
@@ -132,13 +133,15 @@ class Upload {
       this.#partial.write(chunk);
       this.#claim.missing = size - this.#partial.received;
       const now = performance.now();
-      if (least.moved(chunk.length, now)) throw new RefusedError(CODE.broken, `slower than ${limits.minRate} bytes/s`);
+      if (least.moved(chunk.length, now) && this.#claim.missing > 0) {
+        throw new RefusedError(CODE.broken, `slower than ${limits.minRate} bytes/s`);
+      }
       if (this.#isDue(recorded, now)) {
         await this.#beginCheckpoint();
         recorded = { at: now, offset: this.#partial.received };
       }
       if (now - noticed >= NOTICE_MS) {
-        this.#notify();
+        this.notify();
         noticed = now;
       }
       await turns.take();
@@ -159,7 +162,7 @@ class Upload {
   /** Has what has come made durable while more comes, one checkpoint at a time; what the last one threw is thrown here. */
   async #beginCheckpoint(): Promise<void> {
     await this.#checkpoint;
-    this.#checkpoint = this.#partial.checkpoint().then(() => this.#notify());
+    this.#checkpoint = this.#partial.checkpoint().then(() => this.notify());
     this.#checkpoint.catch(() => {}); // whoever waits for it throws
   }
 
@@ -171,9 +174,10 @@ class Upload {
     return await chunk;
   }
 
-  #notify(): void {
+  /** Tells the client how much has come, if it wants to know and it is no file yet. */
+  notify(): void {
     const { durable, received } = this.#partial;
-    if (!this.#command.quiet) this.#peer.notify(CODE.progress, PROGRESS.format({ durable, received }));
+    if (!this.#command.quiet && !this.#isOver) this.#peer.notify(CODE.progress, PROGRESS.format({ durable, received }));
   }
 
   /** Compares the digest with the one that was announced, before the body or now. */
