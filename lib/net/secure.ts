@@ -277,6 +277,7 @@ export class SecureConnection implements SocketConnection {
     clearTimeout(this.#sessionTimer);
     if (this.#failure === undefined) await withDeadline(FAREWELL_TIMEOUT_MS, this.#end()).catch(() => {});
     this.#failure ??= new Deno.errors.BadResource("the connection is closed");
+    this.#batchTaken?.resolve(); // who waits to write learns it
     this.#writer.dispose();
     this.#reader.dispose();
   }

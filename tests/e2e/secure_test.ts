@@ -236,6 +236,21 @@ Deno.test("SecureConnection: with a peer that never reads, writing waits, and li
   await client.finish();
 });
 
+Deno.test("SecureConnection: who waits to write to a peer that never reads learns that the connection was closed", async () => {
+  const { ends: [client, server], plain: [plain] } = await securePair();
+  const stuck = Promise.withResolvers<void>();
+  plain.write = async () => { // as the system does that has no room, until it is closed
+    stuck.resolve();
+    await plain.closed;
+    throw new Deno.errors.BadResource("Bad resource ID");
+  };
+  const writing = client.write(bytes(1_000_000)); // more than two batches
+  await stuck.promise;
+  await client.finish("idle for 5m");
+  await inTime(assertRejects(() => writing, Error), "the writer to learn it");
+  await server.finish();
+});
+
 Deno.test("SecureConnection: with a handler that never reads, no more is taken from the system than one buffer", async () => {
   const { ends: [client, server], plain } = await securePair();
   let taken = 0;
