@@ -50,7 +50,7 @@ Deno.test("keys: a key is never overwritten; a missing action or file, or one th
       [["new", `${folder.path}/new.pub`], 2, `${folder.path}/new.pub is the name of a public key`],
       [["show", taken], 1, `use ${taken}: cannot read key: it is no X25519 private key in PEM`],
       [["show", `${folder.path}/none.pem`], 1, "no such file"],
-      [["fingerprint", pub], 1, '"ssh-ed25519" is no kind of key'],
+      [["fingerprint", pub], 1, "it is no public key: np-x25519 and 32 bytes in base64"],
       [[], 2, "there is no action: new, show or fingerprint"],
       [["delete"], 2, 'ACTION: "delete" is not one of new, show, fingerprint'],
     ] as const
