@@ -15,7 +15,7 @@ import { formatDuration } from "../units.ts";
 import { AttemptError } from "./failure.ts";
 import type { Remember } from "./identity.ts";
 import type { Log } from "./log.ts";
-import { readFull, type SocketConnection, type TcpConnection, writeAll } from "./tcp.ts";
+import { readFull, type SocketConnection, sweep, type TcpConnection, writeAll } from "./tcp.ts";
 import { withDeadline } from "./timing.ts";
 
 /** How long a handshake may take in all, in ms. */
@@ -25,6 +25,8 @@ const MAX_HALF_OPEN = 256;
 const MAX_HALF_OPEN_PER_ADDRESS = 128;
 /** How long the end of a stream may take to leave when a connection is closed, in ms. */
 const FAREWELL_TIMEOUT_MS = 2000;
+/** How long a peer may take nothing of what is left when a stream ends, in ms. The end of plain TCP leaves that to the system. */
+const LINGER_TIMEOUT_MS = 60_000;
 /** What the silence of a server that closes the connection may mean. */
 const REFUSED_HINT =
   "the server says nothing to strangers: does it speak this channel, with this --pattern, --cipher and pre-shared key, " +
@@ -238,10 +240,15 @@ export class SecureConnection implements SocketConnection {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Ends our stream (a close record and a FIN); the peer's may go on. */
+  /** Ends our stream (a close record and a FIN) when all has left; the peer's may go on. */
   async closeWrite(): Promise<void> {
-    await this.#end();
-    await this.#connection.closeWrite();
+    const linger = sweep(new Set([this.#connection]), LINGER_TIMEOUT_MS, "the peer takes nothing any more", ["write"]);
+    try {
+      await this.#end();
+      await this.#connection.closeWrite();
+    } finally {
+      clearInterval(linger);
+    }
   }
 
   /** Flushes and sends the close record, once. */

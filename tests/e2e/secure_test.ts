@@ -236,19 +236,45 @@ Deno.test("SecureConnection: with a peer that never reads, writing waits, and li
   await client.finish();
 });
 
-Deno.test("SecureConnection: who waits to write to a peer that never reads learns that the connection was closed", async () => {
-  const { ends: [client, server], plain: [plain] } = await securePair();
-  const stuck = Promise.withResolvers<void>();
-  plain.write = async () => { // as the system does that has no room, until it is closed
-    stuck.resolve();
-    await plain.closed;
+/** From now on the system has no room for what is written, until the connection is closed. Resolves when something waits. */
+function jam(connection: TcpConnection): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  connection.socket.write = async () => {
+    resolve();
+    await connection.closed;
     throw new Deno.errors.BadResource("Bad resource ID");
   };
+  return promise;
+}
+
+Deno.test("SecureConnection: who waits to write to a peer that never reads learns that the connection was closed", async () => {
+  const { ends: [client, server], plain: [plain] } = await securePair();
+  const jammed = jam(plain);
   const writing = client.write(bytes(1_000_000)); // more than two batches
-  await stuck.promise;
+  await jammed;
   await client.finish("idle for 5m");
   await inTime(assertRejects(() => writing, Error), "the writer to learn it");
   await server.finish();
+});
+
+Deno.test("SecureConnection: the end of a stream waits a minute, not for ever, for a peer that never reads", async () => {
+  const { ends: [client, server], plain: [plain] } = await securePair();
+  const { setInterval } = globalThis;
+  let interval = 0;
+  let second = () => {}; // lets one pass
+  globalThis.setInterval = ((action: () => void, ms: number) => [second, interval] = [action, ms]) as never;
+  const jammed = jam(plain);
+  await client.write(bytes(10));
+  const ending = client.closeWrite();
+  globalThis.setInterval = setInterval;
+  await jammed;
+  assertEquals(interval, 1000);
+  for (let seconds = 0; seconds < 60; seconds++) second();
+  assertEquals(client.closedBecause, undefined);
+  second();
+  await inTime(assertRejects(() => ending, Error), "the end");
+  assertEquals(client.closedBecause, "the peer takes nothing any more");
+  await Promise.all([client.closed, server.finish()]);
 });
 
 Deno.test("SecureConnection: with a handler that never reads, no more is taken from the system than one buffer", async () => {
