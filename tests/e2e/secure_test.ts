@@ -71,6 +71,17 @@ const bytes = (length: number, seed = 1) => new Uint8Array(length).map((_, i) =>
 /** Bytes as something that compares fast. */
 const latin1 = (bytes: Uint8Array) => new TextDecoder("latin1").decode(bytes);
 
+Deno.test("SecureConnection: the keys that it is given are overwritten", async () => {
+  const [plain, peer] = await plainPair();
+  const direction = (byte: number) => ({ suite: "AESGCM", key: new Uint8Array(32).fill(byte), counter: 0 }) as const;
+  const [send, receive] = [direction(1), direction(2)];
+  const keys = { protocol: "", handshakeHash: new Uint8Array(32), remoteStatic: undefined, send, receive };
+  const connection = new SecureConnection(plain, keys, both);
+  for (const { key } of [send, receive]) assertEquals(key, new Uint8Array(32));
+  await connection.finish();
+  peer.close();
+});
+
 Deno.test("SecureConnection: a stream in each direction, of any cipher, padding and size", async () => {
   const streams = [bytes(3_000_000, 7), bytes(1_000_001, 5)] as const;
   for (const cipher of ["AESGCM", "ChaChaPoly"]) {
@@ -406,6 +417,35 @@ Deno.test("acceptSecure() says nothing to whom it does not let in, after any fai
     assertRejects(() => accept(server, refuse), Error, "is not authorized"),
   ]);
   assertStringIncludes(refused.hint!, "says nothing to strangers");
+});
+
+/** Lets a side say no more than `length` bytes, and then end its stream. */
+function halfCloseAfter(connection: TcpConnection, length: number): void {
+  const write = connection.write.bind(connection);
+  let left = length;
+  connection.write = async (bytes) => {
+    const part = bytes.subarray(0, left);
+    left -= part.length;
+    if (part.length > 0) await write(part);
+    if (left === 0) await connection.closeWrite();
+    return bytes.length;
+  };
+}
+
+Deno.test("a handshake ends at once when either side half-closes within or between its messages", async () => {
+  const handshake = { client: [1, 5, 33, 40, 67, 68, 100], server: [1, 2, 60, 98, 99, 118] };
+  for (const [side, lengths] of Object.entries(handshake)) {
+    for (const length of lengths) {
+      const [client, server] = await plainPair();
+      halfCloseAfter(side === "client" ? client : server, length);
+      const accepting = accept(server).then((connection) => connection.finish(), (error) => error);
+      const { cause } = await assertRejects(() => connectSecure(client, clientSide, { application }), AttemptError);
+      for (const error of [cause, await accepting]) {
+        assert(!(error instanceof Deno.errors.TimedOut), `${side} ${length}`);
+      }
+      if (side === "client") assert(await accepting instanceof TruncatedError, `${length}`);
+    }
+  }
 });
 
 Deno.test("connectSecure() shows nothing of itself to a server that is not the right one", async () => {
