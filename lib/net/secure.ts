@@ -411,15 +411,21 @@ export async function acceptSecure(
 ): Promise<SecureConnection> {
   const { protocols, identity: staticKey, psk, authorize } = security;
   const refusal = (why: string, cause?: unknown) => new ProtocolError(`Cannot let in the client: ${why}`, { cause });
-  const trust = async (key: Uint8Array) => {
+  const trust = async (key: Uint8Array | undefined) => {
     const authorized = await authorize(key).catch((error) => {
       throw error instanceof AttemptError ? refusal(error.message, error) : error;
     });
-    if (!authorized) throw refusal(`${fingerprint(key)} is not authorized`);
+    if (!authorized) throw refusal(key === undefined ? "it has no key" : `${fingerprint(key)} is not authorized`);
     return undefined;
   };
   const handshake = respond({ protocols, application, staticKey, psk });
   const keys = await hold(connection, handshake, { timeout, trust, gate });
+  if (keys.remoteStatic === undefined) {
+    await trust(undefined).catch((error) => {
+      connection.close();
+      throw error;
+    });
+  }
   return new SecureConnection(connection, keys, security);
 }
 

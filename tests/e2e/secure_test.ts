@@ -419,6 +419,26 @@ Deno.test("acceptSecure() says nothing to whom it does not let in, after any fai
   assertStringIncludes(refused.hint!, "says nothing to strangers");
 });
 
+Deno.test("acceptSecure() asks about a client without a key as well: a list of keys does not let it in", async () => {
+  const protocol = "Noise_NK_25519_AESGCM_SHA256";
+  const asked: unknown[] = [];
+  for (const authorized of [true, false]) {
+    const authorize = (key: Uint8Array | undefined) => {
+      asked.push(key);
+      return Promise.resolve(authorized);
+    };
+    const [client, server] = await plainPair();
+    const accepting = accept(server, { ...serverSide, protocols: [protocol], authorize })
+      .then((connection) => connection.finish(), String);
+    const security = { ...clientSide, protocol, serverKey: serverIdentity.publicKey };
+    const connection = await connectSecure(client, security, { application });
+    assertEquals(await connection.read(new Uint8Array(1)).catch(() => "cut"), authorized ? null : "cut");
+    assertEquals(await accepting, authorized ? undefined : "ProtocolError: Cannot let in the client: it has no key");
+    await connection.finish();
+  }
+  assertEquals(asked, [undefined, undefined]);
+});
+
 /** Lets a side say no more than `length` bytes, and then end its stream. */
 function halfCloseAfter(connection: TcpConnection, length: number): void {
   const write = connection.write.bind(connection);
