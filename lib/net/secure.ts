@@ -298,7 +298,6 @@ export class SecureConnection implements SocketConnection {
   #fail(error: unknown): unknown {
     if (this.#failure !== undefined) return this.#failure;
     this.#failure = error;
-    this.#batchTaken?.resolve();
     this.close();
     return error;
   }

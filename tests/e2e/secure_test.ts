@@ -82,6 +82,21 @@ Deno.test("SecureConnection: the keys that it is given are overwritten", async (
   peer.close();
 });
 
+Deno.test("SecureConnection: its ciphers are closed with it, also when it was cut", async () => {
+  let open = 0;
+  const cipher: typeof portableBackend.cipher = (suite, key) => {
+    open++;
+    return Object.assign(portableBackend.cipher(suite, key), { close: () => open-- });
+  };
+  const { ends: [client, server], plain } = await securePair({ backend: { name: "counted", cipher } });
+  assertEquals(open, 2);
+  plain[1].farewell = undefined; // no close record
+  await server.finish();
+  await assertRejects(() => client.read(new Uint8Array(1)), TruncatedError);
+  await client.closed;
+  assertEquals(open, 0);
+});
+
 Deno.test("SecureConnection: a stream in each direction, of any cipher, padding and size", async () => {
   const streams = [bytes(3_000_000, 7), bytes(1_000_001, 5)] as const;
   for (const cipher of ["AESGCM", "ChaChaPoly"]) {
