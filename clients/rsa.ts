@@ -8,7 +8,7 @@
  * rsa.pem.pub` and `clients/rsa.ts decrypt FILE.cms --key rsa.pem`. Protocol: docs/protocols/rsa.md.
  * @module
  */
-import { TruncatedError, UsageError } from "../lib/errors.ts";
+import { AuthenticationError, ProtocolError, TruncatedError, UsageError } from "../lib/errors.ts";
 import { encodeFrame } from "../lib/framing.ts";
 import { oneOf, option, type OptionValues, runProgram, text } from "../lib/net/cli.ts";
 import { messages, notice, printReply, runClient, serverHint, timeoutOption } from "../lib/net/client.ts";
@@ -62,7 +62,10 @@ async function convertFile(options: OptionValues<typeof FILE_OPTIONS & typeof FI
   }
   const output = options.output ?? outputName(file, action === "encrypt");
   const content = await attempt(`read ${file}`, () => Deno.readFile(file));
-  const converted = await attempt(`${action} ${file}`, () => convert(content));
+  const converted = await attempt(`${action} ${file}`, () => convert(content), (error) => {
+    const isFormat = error instanceof ProtocolError && !(error instanceof AuthenticationError);
+    return isFormat ? "it should be CMS in DER, as encrypt makes it, or openssl cms -outform DER" : undefined;
+  });
   if (await attempt(`write ${output}`, () => createWhole(output, converted))) return;
   throw new AttemptError(`write ${output}`, new Deno.errors.AlreadyExists("file exists"), "another one: --output FILE");
 }

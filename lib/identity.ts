@@ -69,23 +69,18 @@ export function formatPublicKey({ key, comment }: PublicKeyLine): string {
 
 /**
  * The public key of a line.
- * @throws {UsageError} if it is none
+ * @throws {UsageError} if it is none; without a word of it: it may be a secret that got into the wrong place
  */
 export function parsePublicKey(line: string): PublicKeyLine {
   const [type, base64 = "", ...comment] = line.trim().split(/[ \t]+/);
-  if (type !== KEY_TYPE) throw new UsageError(`${JSON.stringify(type)} is no kind of key: ${KEY_TYPE} is`);
-  return { key: parseKey(base64), comment: comment.join(" ") };
-}
-
-function parseKey(base64: string): Uint8Array {
   let key: Uint8Array | undefined;
   try {
     key = Uint8Array.fromBase64(base64, { lastChunkHandling: "strict" });
   } catch {
     // told below
   }
-  if (key?.length === PUBLIC_KEY_LENGTH) return key;
-  throw new UsageError(`${JSON.stringify(base64)} is no key of ${PUBLIC_KEY_LENGTH} bytes in base64`);
+  if (type === KEY_TYPE && key?.length === PUBLIC_KEY_LENGTH) return { key, comment: comment.join(" ") };
+  throw new UsageError(`it is no public key: ${KEY_TYPE} and ${PUBLIC_KEY_LENGTH} bytes in base64`);
 }
 
 /**
@@ -152,7 +147,7 @@ function parseKnownHost(content: string): Omit<KnownHost, "line"> {
   const revoked = words[0] === REVOKED;
   const [host = "", ...key] = revoked ? words.slice(1) : words;
   if (!/:\d+$/.test(host) && !(revoked && host === "*")) {
-    throw new UsageError(`${JSON.stringify(host)} is no HOST:PORT`);
+    throw new UsageError("it does not begin with HOST:PORT");
   }
   return { host: host.toLowerCase(), revoked, ...parsePublicKey(key.join(" ")) };
 }

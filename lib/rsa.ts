@@ -28,15 +28,15 @@ import { AuthenticationError, ProtocolError } from "./errors.ts";
 
 /** Bits of a new key's modulus; about 128 bits of strength. */
 const KEY_BITS = 3072;
-/** Bits of the largest modulus accepted: beyond it, a stranger's key would take too much of our time. */
-const MAX_KEY_BITS = 8192;
+/** Bits of the largest modulus accepted: the runtime reads no larger public key. */
+const MAX_KEY_BITS = 4096;
 const PUBLIC_EXPONENT = 65537n;
 const OAEP = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: "sha256" } as const;
 const PSS = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 } as const;
 
 // --- Keys ----------------------------------------------------------------------------------------------------------
 
-/** A public key: of 3072 to 8192 bits, with the exponent 65537. */
+/** A public key: of 3072 to 4096 bits, with the exponent 65537. */
 export class RsaPublicKey {
   /** For node:crypto. */
   readonly key: KeyObject;
@@ -82,7 +82,7 @@ export class RsaPublicKey {
   }
 }
 
-/** A private key: of 3072 to 8192 bits, with the exponent 65537. */
+/** A private key: of 3072 to 4096 bits, with the exponent 65537. */
 export class RsaPrivateKey {
   /** For node:crypto. */
   readonly key: KeyObject;
@@ -123,7 +123,7 @@ function parseKey(parse: () => KeyObject): KeyObject {
   try {
     return parse();
   } catch (cause) {
-    throw new ProtocolError("Cannot read key: it is no RSA key in the form that is expected", { cause });
+    throw new ProtocolError(`Cannot read key: it is no RSA key of up to ${MAX_KEY_BITS} bits`, { cause });
   }
 }
 

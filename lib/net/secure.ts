@@ -15,7 +15,7 @@ import { formatDuration } from "../units.ts";
 import { AttemptError } from "./failure.ts";
 import type { Remember } from "./identity.ts";
 import type { Log } from "./log.ts";
-import { readFull, type SocketConnection, type TcpConnection, writeAll } from "./tcp.ts";
+import { readFull, type SocketConnection, sweep, type TcpConnection, writeAll } from "./tcp.ts";
 import { withDeadline } from "./timing.ts";
 
 /** How long a handshake may take in all, in ms. */
@@ -25,6 +25,8 @@ const MAX_HALF_OPEN = 256;
 const MAX_HALF_OPEN_PER_ADDRESS = 128;
 /** How long the end of a stream may take to leave when a connection is closed, in ms. */
 const FAREWELL_TIMEOUT_MS = 2000;
+/** How long a peer may take nothing of what is left when a stream ends, in ms. The end of plain TCP leaves that to the system. */
+const LINGER_TIMEOUT_MS = 60_000;
 /** What the silence of a server that closes the connection may mean. */
 const REFUSED_HINT =
   "the server says nothing to strangers: does it speak this channel, with this --pattern, --cipher and pre-shared key, " +
@@ -238,10 +240,15 @@ export class SecureConnection implements SocketConnection {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Ends our stream (a close record and a FIN); the peer's may go on. */
+  /** Ends our stream (a close record and a FIN) when all has left; the peer's may go on. */
   async closeWrite(): Promise<void> {
-    await this.#end();
-    await this.#connection.closeWrite();
+    const linger = sweep(new Set([this.#connection]), LINGER_TIMEOUT_MS, "the peer takes nothing any more", ["write"]);
+    try {
+      await this.#end();
+      await this.#connection.closeWrite();
+    } finally {
+      clearInterval(linger);
+    }
   }
 
   /** Flushes and sends the close record, once. */
@@ -277,6 +284,7 @@ export class SecureConnection implements SocketConnection {
     clearTimeout(this.#sessionTimer);
     if (this.#failure === undefined) await withDeadline(FAREWELL_TIMEOUT_MS, this.#end()).catch(() => {});
     this.#failure ??= new Deno.errors.BadResource("the connection is closed");
+    this.#batchTaken?.resolve(); // who waits to write learns it
     this.#writer.dispose();
     this.#reader.dispose();
   }
@@ -290,7 +298,6 @@ export class SecureConnection implements SocketConnection {
   #fail(error: unknown): unknown {
     if (this.#failure !== undefined) return this.#failure;
     this.#failure = error;
-    this.#batchTaken?.resolve();
     this.close();
     return error;
   }
@@ -403,15 +410,21 @@ export async function acceptSecure(
 ): Promise<SecureConnection> {
   const { protocols, identity: staticKey, psk, authorize } = security;
   const refusal = (why: string, cause?: unknown) => new ProtocolError(`Cannot let in the client: ${why}`, { cause });
-  const trust = async (key: Uint8Array) => {
+  const trust = async (key: Uint8Array | undefined) => {
     const authorized = await authorize(key).catch((error) => {
       throw error instanceof AttemptError ? refusal(error.message, error) : error;
     });
-    if (!authorized) throw refusal(`${fingerprint(key)} is not authorized`);
+    if (!authorized) throw refusal(key === undefined ? "it has no key" : `${fingerprint(key)} is not authorized`);
     return undefined;
   };
   const handshake = respond({ protocols, application, staticKey, psk });
   const keys = await hold(connection, handshake, { timeout, trust, gate });
+  if (keys.remoteStatic === undefined) {
+    await trust(undefined).catch((error) => {
+      connection.close();
+      throw error;
+    });
+  }
   return new SecureConnection(connection, keys, security);
 }
 

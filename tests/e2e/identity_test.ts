@@ -1,6 +1,7 @@
 import { fingerprint, formatKnownHost, formatPublicKey, parsePublicKey } from "../../lib/identity.ts";
 import { AttemptError } from "../../lib/net/failure.ts";
 import { AuthorizedKeys, keepIdentity, knownKeys, loadIdentity, verifyServer } from "../../lib/net/identity.ts";
+import { createWhole } from "../../lib/net/key_files.ts";
 import { programName, type ProgramPath, runCommand } from "../../lib/programs.ts";
 import { assertEquals, assertMatch, assertRejects, assertStringIncludes } from "../assert.ts";
 import { TestFolder } from "../folder.ts";
@@ -50,7 +51,7 @@ Deno.test("keys: a key is never overwritten; a missing action or file, or one th
       [["new", `${folder.path}/new.pub`], 2, `${folder.path}/new.pub is the name of a public key`],
       [["show", taken], 1, `use ${taken}: cannot read key: it is no X25519 private key in PEM`],
       [["show", `${folder.path}/none.pem`], 1, "no such file"],
-      [["fingerprint", pub], 1, '"ssh-ed25519" is no kind of key'],
+      [["fingerprint", pub], 1, "it is no public key: np-x25519 and 32 bytes in base64"],
       [[], 2, "there is no action: new, show or fingerprint"],
       [["delete"], 2, 'ACTION: "delete" is not one of new, show, fingerprint'],
     ] as const
@@ -167,6 +168,20 @@ testWith(["openssl"], "openssl reads the private keys that we make, and writes o
   assertEquals(await publicKey(ours), (await loadIdentity(ours)).publicKey.toHex());
   assertEquals((await runTool("openssl", ["genpkey", "-algorithm", "x25519", "-out", theirs])).code, 0);
   assertEquals(await publicKey(theirs), (await loadIdentity(theirs)).publicKey.toHex());
+});
+
+Deno.test("createWhole() does not write through a link that somebody has laid in its way", async () => {
+  await using folder = new TestFolder();
+  const victim = await folder.write("victim", "precious");
+  await Deno.symlink(victim, `${folder.path}/key.0-0-0-0-0`);
+  const { randomUUID } = crypto;
+  crypto.randomUUID = () => "0-0-0-0-0"; // somebody has guessed it
+  try {
+    await assertRejects(() => createWhole(`${folder.path}/key`, "secret"), Deno.errors.AlreadyExists);
+  } finally {
+    crypto.randomUUID = randomUUID;
+  }
+  assertEquals(await Deno.readTextFile(victim), "precious");
 });
 
 Deno.test("AuthorizedKeys: who is in the list may come in, from the moment that it is", async () => {

@@ -242,6 +242,7 @@ Deno.test("rsa encrypt, rsa decrypt: nothing is overwritten, and what is missing
     [["encrypt", file, "--to", key], 1, "it is a private one, not to be told"],
     [["encrypt", `${file}s`, "--to", pub], 1, `read ${file}s: no such file`],
     [["decrypt", `${file}.cms`, "--key", pub], 1, "it is no RSA key"],
+    [["decrypt", `${file}.cms`, "--key", key], 1, "(it should be CMS in DER, as encrypt makes it, or openssl cms"],
   ];
   for (const [args, code, message] of cases) {
     const output = await run(CLIENT, args);

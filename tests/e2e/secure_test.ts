@@ -71,6 +71,32 @@ const bytes = (length: number, seed = 1) => new Uint8Array(length).map((_, i) =>
 /** Bytes as something that compares fast. */
 const latin1 = (bytes: Uint8Array) => new TextDecoder("latin1").decode(bytes);
 
+Deno.test("SecureConnection: the keys that it is given are overwritten", async () => {
+  const [plain, peer] = await plainPair();
+  const direction = (byte: number) => ({ suite: "AESGCM", key: new Uint8Array(32).fill(byte), counter: 0 }) as const;
+  const [send, receive] = [direction(1), direction(2)];
+  const keys = { protocol: "", handshakeHash: new Uint8Array(32), remoteStatic: undefined, send, receive };
+  const connection = new SecureConnection(plain, keys, both);
+  for (const { key } of [send, receive]) assertEquals(key, new Uint8Array(32));
+  await connection.finish();
+  peer.close();
+});
+
+Deno.test("SecureConnection: its ciphers are closed with it, also when it was cut", async () => {
+  let open = 0;
+  const cipher: typeof portableBackend.cipher = (suite, key) => {
+    open++;
+    return Object.assign(portableBackend.cipher(suite, key), { close: () => open-- });
+  };
+  const { ends: [client, server], plain } = await securePair({ backend: { name: "counted", cipher } });
+  assertEquals(open, 2);
+  plain[1].farewell = undefined; // no close record
+  await server.finish();
+  await assertRejects(() => client.read(new Uint8Array(1)), TruncatedError);
+  await client.closed;
+  assertEquals(open, 0);
+});
+
 Deno.test("SecureConnection: a stream in each direction, of any cipher, padding and size", async () => {
   const streams = [bytes(3_000_000, 7), bytes(1_000_001, 5)] as const;
   for (const cipher of ["AESGCM", "ChaChaPoly"]) {
@@ -236,6 +262,47 @@ Deno.test("SecureConnection: with a peer that never reads, writing waits, and li
   await client.finish();
 });
 
+/** From now on the system has no room for what is written, until the connection is closed. Resolves when something waits. */
+function jam(connection: TcpConnection): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  connection.socket.write = async () => {
+    resolve();
+    await connection.closed;
+    throw new Deno.errors.BadResource("Bad resource ID");
+  };
+  return promise;
+}
+
+Deno.test("SecureConnection: who waits to write to a peer that never reads learns that the connection was closed", async () => {
+  const { ends: [client, server], plain: [plain] } = await securePair();
+  const jammed = jam(plain);
+  const writing = client.write(bytes(1_000_000)); // more than two batches
+  await jammed;
+  await client.finish("idle for 5m");
+  await inTime(assertRejects(() => writing, Error), "the writer to learn it");
+  await server.finish();
+});
+
+Deno.test("SecureConnection: the end of a stream waits a minute, not for ever, for a peer that never reads", async () => {
+  const { ends: [client, server], plain: [plain] } = await securePair();
+  const { setInterval } = globalThis;
+  let interval = 0;
+  let second = () => {}; // lets one pass
+  globalThis.setInterval = ((action: () => void, ms: number) => [second, interval] = [action, ms]) as never;
+  const jammed = jam(plain);
+  await client.write(bytes(10));
+  const ending = client.closeWrite();
+  globalThis.setInterval = setInterval;
+  await jammed;
+  assertEquals(interval, 1000);
+  for (let seconds = 0; seconds < 60; seconds++) second();
+  assertEquals(client.closedBecause, undefined);
+  second();
+  await inTime(assertRejects(() => ending, Error), "the end");
+  assertEquals(client.closedBecause, "the peer takes nothing any more");
+  await Promise.all([client.closed, server.finish()]);
+});
+
 Deno.test("SecureConnection: with a handler that never reads, no more is taken from the system than one buffer", async () => {
   const { ends: [client, server], plain } = await securePair();
   let taken = 0;
@@ -365,6 +432,55 @@ Deno.test("acceptSecure() says nothing to whom it does not let in, after any fai
     assertRejects(() => accept(server, refuse), Error, "is not authorized"),
   ]);
   assertStringIncludes(refused.hint!, "says nothing to strangers");
+});
+
+Deno.test("acceptSecure() asks about a client without a key as well: a list of keys does not let it in", async () => {
+  const protocol = "Noise_NK_25519_AESGCM_SHA256";
+  const asked: unknown[] = [];
+  for (const authorized of [true, false]) {
+    const authorize = (key: Uint8Array | undefined) => {
+      asked.push(key);
+      return Promise.resolve(authorized);
+    };
+    const [client, server] = await plainPair();
+    const accepting = accept(server, { ...serverSide, protocols: [protocol], authorize })
+      .then((connection) => connection.finish(), String);
+    const security = { ...clientSide, protocol, serverKey: serverIdentity.publicKey };
+    const connection = await connectSecure(client, security, { application });
+    assertEquals(await connection.read(new Uint8Array(1)).catch(() => "cut"), authorized ? null : "cut");
+    assertEquals(await accepting, authorized ? undefined : "ProtocolError: Cannot let in the client: it has no key");
+    await connection.finish();
+  }
+  assertEquals(asked, [undefined, undefined]);
+});
+
+/** Lets a side say no more than `length` bytes, and then end its stream. */
+function halfCloseAfter(connection: TcpConnection, length: number): void {
+  const write = connection.write.bind(connection);
+  let left = length;
+  connection.write = async (bytes) => {
+    const part = bytes.subarray(0, left);
+    left -= part.length;
+    if (part.length > 0) await write(part);
+    if (left === 0) await connection.closeWrite();
+    return bytes.length;
+  };
+}
+
+Deno.test("a handshake ends at once when either side half-closes within or between its messages", async () => {
+  const handshake = { client: [1, 5, 33, 40, 67, 68, 100], server: [1, 2, 60, 98, 99, 118] };
+  for (const [side, lengths] of Object.entries(handshake)) {
+    for (const length of lengths) {
+      const [client, server] = await plainPair();
+      halfCloseAfter(side === "client" ? client : server, length);
+      const accepting = accept(server).then((connection) => connection.finish(), (error) => error);
+      const { cause } = await assertRejects(() => connectSecure(client, clientSide, { application }), AttemptError);
+      for (const error of [cause, await accepting]) {
+        assert(!(error instanceof Deno.errors.TimedOut), `${side} ${length}`);
+      }
+      if (side === "client") assert(await accepting instanceof TruncatedError, `${length}`);
+    }
+  }
 });
 
 Deno.test("connectSecure() shows nothing of itself to a server that is not the right one", async () => {

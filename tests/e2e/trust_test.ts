@@ -1,3 +1,6 @@
+import { parseCommandLine } from "../../lib/net/cli.ts";
+import { AttemptError } from "../../lib/net/failure.ts";
+import { clientSecurity, SECURE_CLIENT_OPTIONS } from "../../lib/net/secure_options.ts";
 import { fingerprint, formatKnownHost, parseKnownHosts } from "../../lib/identity.ts";
 import { PROGRAMS } from "../../lib/programs.ts";
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "../assert.ts";
@@ -100,6 +103,29 @@ Deno.test("trust: a pattern that needs the server's key wants it known; a pre-sh
   assertEquals((await client.run(KEY, "--psk-file", good)).stdout, "trusted\n");
   await Deno.chmod(good, 0o644);
   assertStringIncludes((await client.run(KEY, "--psk-file", good)).stderr, `others may read it (chmod 600 ${good})`);
+});
+
+Deno.test("trust: an answer that comes when the server waits no longer tells the user to begin again", async () => {
+  await using client = new Client();
+  await client.write("known_hosts", KNOWN);
+  const args = ["--identity", `${client.path}/identity.pem`, "--known-hosts", `${client.path}/known_hosts`];
+  const path = "clients/secure_echo";
+  const values = parseCommandLine(args, { path, options: SECURE_CLIENT_OPTIONS, positionals: {} });
+  const { verify } = await clientSecurity(values, { host: "localhost:9007", path });
+  const { now } = performance;
+  try {
+    for (const [taken, isLate] of [[9_500, false], [9_501, true]] as const) {
+      const times = [0, taken];
+      performance.now = () => times.shift()!;
+      const error = await verify(KEY).then(() => undefined, (error) => error);
+      assertEquals(
+        error instanceof AttemptError ? error.hint : error,
+        isLate ? "its key is known now: run this again" : undefined,
+      );
+    }
+  } finally {
+    performance.now = now;
+  }
 });
 
 testWith(["python3"], "trust: at a terminal the user is asked, and remembered is what gets a yes", async () => {
@@ -248,7 +274,7 @@ Deno.test("secure_echo: only whose key is authorized comes in, from the moment t
   await Deno.writeTextFile(list, "np-x25519 AAAA\n", { append: true });
   assertEquals((await pair.ask(server)).code, 1);
   await server.logged(
-    `closed: Cannot let in the client: read the authorized keys from ${list}: line 2: "AAAA" is no key`,
+    `closed: Cannot let in the client: read the authorized keys from ${list}: line 2: it is no public key: `,
   );
   await Deno.remove(list);
   assertEquals((await pair.ask(server)).code, 1);

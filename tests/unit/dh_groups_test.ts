@@ -38,6 +38,18 @@ Deno.test("every group: both ends agree, on a secret as long as a public value",
   }
 });
 
+Deno.test("every group: a private key is random, as long as its strength wants (RFC 7919 §5.2)", () => {
+  const lengths = Object.values(DH_GROUPS).map(({ generate }) => {
+    const asked: number[] = [];
+    generate((length) => {
+      asked.push(length);
+      return crypto.getRandomValues(new Uint8Array(length));
+    });
+    return asked;
+  });
+  assertEquals(lengths, [[32], [32], [40], [48]]); // 225, 275 and 325 bits at least in the finite fields
+});
+
 Deno.test("a finite field computes g^(xy) mod p", () => {
   const { group, p } = FIELDS[0]!;
   const power = (base: bigint, exponent: bigint) => {

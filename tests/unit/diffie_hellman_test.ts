@@ -1,11 +1,14 @@
+import { createHash, createHmac } from "node:crypto";
 import fc from "fast-check";
 import { concat } from "@std/bytes";
+import { openAes, sealAes } from "../../lib/aes.ts";
 import { encodeText } from "../../lib/bytes.ts";
 import type { Conversation } from "../../lib/conversation.ts";
 import { DH_GROUPS, type GroupName, type RandomSource } from "../../lib/dh_groups.ts";
 import { agreeAsClient, agreeAsServer, type Authentication, type DhSession } from "../../lib/diffie_hellman.ts";
 import { Ed25519Identity } from "../../lib/ed25519.ts";
 import { AuthenticationError, FrameTooLargeError, ProtocolError } from "../../lib/errors.ts";
+import { hkdfExpand, hkdfExtract } from "../../lib/hkdf.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
 import { feed, link, type Transcript } from "../conversations.ts";
 
@@ -231,6 +234,41 @@ Deno.test("sign: a pinned key without its signature proves nothing", () => {
   assertThrows(() => link(client(signing(CLIENT, SERVER)), impostor), AuthenticationError, "signature is wrong");
   const stranger = client(signing(stolen(CLIENT.publicKey), SERVER));
   assertThrows(() => link(stranger, server(signing(SERVER, CLIENT))), AuthenticationError, "signature is wrong");
+});
+
+/** A client that does what the protocol's page says by hand, and then says something else in its proof. */
+function* handMade(
+  { role = "client", changeMac = false }: { readonly role?: string; readonly changeMac?: boolean } = {},
+): Conversation {
+  const name = "netlab diffie_hellman/1";
+  const keys = DH_GROUPS.x25519.generate();
+  const said = [concat([encodeText(name), Uint8Array.of(0, 0x1d, 2), new Uint8Array(32), keys.publicValue])];
+  const withLength = (bytes: Uint8Array) => concat([Uint8Array.of(bytes.length >> 8, bytes.length), bytes]);
+  const hash = () => new Uint8Array(createHash("sha256").update(concat(said.map(withLength))).digest());
+  yield { send: withLength(said[0]!) };
+  yield { need: 2 };
+  const answer = yield { need: 32 + 32 + 144 };
+  said.push(answer.slice(0, 64));
+  const secret = hkdfExtract(hkdfExtract(new Uint8Array(32), new Uint8Array(32)), keys.agree(answer.slice(32, 64)));
+  const derive = (what: string) => hkdfExpand(secret, concat([encodeText(`${name} ${what}\0`), hash()]));
+  const nonce = new Uint8Array(12);
+  const proof = openAes(answer.slice(64), { key: derive("server proof"), nonce });
+  said.push(proof.slice(0, 32), proof.slice(32, 96), proof.slice(96));
+  const [key, macKey] = [derive("client proof"), derive("client mac")];
+  said.push(CLIENT.publicKey);
+  said.push(CLIENT.sign(concat([encodeText(`${" ".repeat(64)}${name} ${role}\0`), hash()])));
+  const mac = new Uint8Array(createHmac("sha256", macKey).update(hash()).digest());
+  if (changeMac) mac[31]! ^= 1;
+  yield { send: withLength(sealAes(concat([...said.slice(-2), mac]), { key, nonce })) };
+}
+
+Deno.test("sign: a signature for the other role, or a wrong MAC beside a right one, is refused", () => {
+  const agreeing = () => server(signing(SERVER, CLIENT)) as unknown as Conversation;
+  link(handMade(), agreeing());
+  const refused = (change: Parameters<typeof handMade>[0], why: string) =>
+    assertThrows(() => link(handMade(change), agreeing()), AuthenticationError, why);
+  refused({ role: "server" }, "its signature is wrong");
+  refused({ changeMac: true }, "its MAC is wrong");
 });
 
 Deno.test("sign: neither identity passes in clear, and the client's only once the server is verified", () => {

@@ -16,7 +16,7 @@ import {
   type TrustPolicy,
 } from "../../lib/identity.ts";
 import { x25519 } from "../../lib/noise_primitives.ts";
-import { assertEquals, assertMatch, assertThrows } from "../assert.ts";
+import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
 
 const [ONE, TWO, THREE] = [1, 2, 3].map((byte) => new Uint8Array(32).fill(byte)) as [
   Uint8Array,
@@ -93,7 +93,7 @@ Deno.test("parseAuthorizedKeys() leaves out empty lines and remarks, counts them
   assertEquals(findKey(list, TWO)?.line, 5);
   assertEquals(findKey(list, THREE), undefined);
   assertEquals(parseAuthorizedKeys(""), []);
-  assertThrows(() => parseAuthorizedKeys(`${line(ONE)}\nnp-x25519 AAAA`), UsageError, 'line 2: "AAAA" is no key');
+  assertThrows(() => parseAuthorizedKeys(`${line(ONE)}\nnp-x25519 AAAA`), UsageError, "line 2: it is no public key");
 });
 
 Deno.test("parseKnownHosts() gives back what formatKnownHost() made, and names a wrong line", () => {
@@ -111,6 +111,16 @@ Deno.test("parseKnownHosts() gives back what formatKnownHost() made, and names a
     assertThrows(() => parseKnownHosts(`#\n${wrong}`), UsageError, "line 2: ");
   }
   assertThrows(() => parseKnownHosts(`a:1 ${line(ONE)}\nb:2 np-x25519`), UsageError, "line 2: ");
+});
+
+Deno.test("a line that is wrong is named, and not shown: it may be a secret in the wrong place", () => {
+  const secret = new Uint8Array(32).fill(0xa5).toBase64();
+  for (const read of [parsePublicKey, parseAuthorizedKeys, parseKnownHosts]) {
+    for (const text of [secret, `np-x25519 ${secret}A`, `a:1 np-x25519 ${secret}A`, `a:1 ${secret}`]) {
+      const error = assertThrows(() => read(text), UsageError);
+      assert(!error.message.includes(secret), error.message);
+    }
+  }
 });
 
 /** What is decided about `key` of `host` under each policy, with a list that knows two servers. */

@@ -1,8 +1,10 @@
 import { generateKeyPairSync } from "node:crypto";
 import fc from "fast-check";
 import { concat } from "@std/bytes";
+import { sealAes } from "../../lib/aes.ts";
 import { encodeText } from "../../lib/bytes.ts";
-import { decodeEnvelope } from "../../lib/cms.ts";
+import { decodeEnvelope, encodeEnvelope } from "../../lib/cms.ts";
+import { DER_TAG, encodeDer } from "../../lib/der.ts";
 import { AuthenticationError, ProtocolError } from "../../lib/errors.ts";
 import {
   decryptMessage,
@@ -78,6 +80,16 @@ Deno.test("decryptMessage() refuses a message cut at any byte, or with bytes aft
   assertThrows(() => decryptMessage(key, concat([message, Uint8Array.of(0)])), ProtocolError, "1 bytes too many");
 });
 
+Deno.test("decryptMessage() takes no other lengths of a key or a nonce, though the tag is right", () => {
+  for (const [keyLength, nonceLength] of [[32, 12], [16, 12], [24, 12], [32, 16]] as const) {
+    const options = { key: new Uint8Array(keyLength), nonce: new Uint8Array(nonceLength) };
+    const parts = { encryptedKey: encryptOaep(publicKey, options.key), nonce: options.nonce };
+    const message = encodeEnvelope({ ...parts, sealed: sealAes(request, options) }, publicKey.identifier);
+    if (keyLength === 32 && nonceLength === 12) assertEquals(decryptMessage(key, message), request);
+    else assertThrows(() => decryptMessage(key, message), ProtocolError);
+  }
+});
+
 Deno.test("decryptMessage(): the parts of two messages do not make a third", () => {
   const [one, two] = [encryptMessage(publicKey, request), encryptMessage(publicKey, request)];
   const { encryptedKey } = decodeEnvelope(two);
@@ -130,10 +142,28 @@ Deno.test("keys survive PEM and DER; a private key is no public key", () => {
   assertThrows(() => RsaPrivateKey.parse(publicKey.toPem()), ProtocolError, "no RSA key");
 });
 
-Deno.test("keys that are short, of another kind or with another exponent are refused", () => {
+Deno.test("a public key of any length that is accepted can be read again: the longest has 4096 bits", () => {
+  const { sequence, integer, oid, bitString } = DER_TAG;
+  const ofLength = (bytes: number) => {
+    const modulus = new Uint8Array(1 + bytes).fill(0xff, 1); // a zero in front: it is not negative
+    const numbers = encodeDer(sequence, encodeDer(integer, modulus), encodeDer(integer, Uint8Array.of(1, 0, 1)));
+    const rsa = encodeDer(sequence, encodeDer(oid, Uint8Array.fromHex("2a864886f70d010101")), Uint8Array.of(5, 0));
+    return encodeDer(sequence, rsa, encodeDer(bitString, Uint8Array.of(0), numbers));
+  };
+  for (const bytes of [384, 512]) assertEquals(RsaPublicKey.parse(ofLength(bytes)).der, ofLength(bytes));
+  assertThrows(() => RsaPublicKey.parse(ofLength(513)), ProtocolError, "no RSA key of up to 4096 bits");
+});
+
+Deno.test("keys that are short, long, of another kind or with another exponent are refused", () => {
   const pemOf = (...[type, options]: [type: "rsa", options: { modulusLength: number; publicExponent?: number }]) =>
     generateKeyPairSync(type, options).publicKey.export({ format: "pem", type: "spki" }) as string;
   assertThrows(() => RsaPublicKey.parse(pemOf("rsa", { modulusLength: 1024 })), ProtocolError, "RSA key of 1024 bits");
+  for (const [bits, accepted] of [[3071, false], [3072, true], [4096, true], [4097, false]] as const) {
+    const details = { asymmetricKeyDetails: { modulusLength: bits, publicExponent: 65537n } };
+    const use = () => new RsaPublicKey({ asymmetricKeyType: "rsa", ...details, export: () => [] } as never);
+    if (accepted) use();
+    else assertThrows(use, ProtocolError, `RSA key of ${bits} bits`);
+  }
   const ed25519 = generateKeyPairSync("ed25519").publicKey.export({ format: "pem", type: "spki" }) as string;
   assertThrows(() => RsaPublicKey.parse(ed25519), ProtocolError, "of type ed25519");
   const exponent = publicKey.der.slice();
