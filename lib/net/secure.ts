@@ -25,7 +25,10 @@ const MAX_HALF_OPEN = 256;
 const MAX_HALF_OPEN_PER_ADDRESS = 128;
 /** How long the end of a stream may take to leave when a connection is closed, in ms. */
 const FAREWELL_TIMEOUT_MS = 2000;
-/** How long a peer may take nothing of what is left when a stream ends, in ms. The end of plain TCP leaves that to the system. */
+/**
+ * How long a peer may take nothing of what is left when a stream ends, in ms; half of it where an idle time-out counts the same
+ * silence. The end of plain TCP leaves that to the system.
+ */
 const LINGER_TIMEOUT_MS = 60_000;
 /** What the silence of a server that closes the connection may mean. */
 const REFUSED_HINT =
