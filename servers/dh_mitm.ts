@@ -107,7 +107,7 @@ if (import.meta.main) {
     const listener = Deno.listen({ hostname: options.host, port: options.port });
     context.listening(listener.addr);
     await serveTcp(listener, async (client) => {
-      using server = await connectTcp({ ...to, timeout: TIMEOUT_MS });
+      using server = await connectTcp({ ...to, timeout: TIMEOUT_MS, turnstile: client.turnstile });
       await deceive(client, server, (line) => context.log.print(`${client.peer} ${line}`));
     }, { ...options, ...context });
   });

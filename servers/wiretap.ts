@@ -99,7 +99,7 @@ async function tapTcp(to: Address, options: Options, tap: Tap, context: ServerCo
   context.listening(listener.addr);
   const link = (faulty: boolean) => new StreamLink(faulty ? options : {});
   await serveTcp(listener, async (client) => {
-    using target = await connectTcp({ ...to, timeout: CONNECT_TIMEOUT_MS });
+    using target = await connectTcp({ ...to, timeout: CONNECT_TIMEOUT_MS, turnstile: client.turnstile });
     const tapped = tap.open("tcp", { client: client.peer, target: target.peer });
     const links = { up: link(options.direction !== "down"), down: link(options.direction !== "up") };
     await relayStreams(client, target, { tapped, links });

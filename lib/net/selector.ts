@@ -174,7 +174,7 @@ export class Selector<Data> implements Disposable {
     return ready.filter((key) => key.collect());
   }
 
-  /** Ends what it needs to be fair. Its keys stay as they are: unregister them. */
+  /** Closes its self-pipe. The keys stay as they are: unregister them. */
   [Symbol.dispose](): void {
     this.#pipe[Symbol.dispose]();
   }

@@ -6,6 +6,8 @@
 /** The most operations that Deno completes in one turn of its event loop (the cooperative budget of tokio). */
 export const TURN_BUDGET = 128;
 
+/** How long the pipe may take to be made, and the time between two checks of it, in ms: the loopback may go down. */
+const TIMEOUT_MS = 1000;
 const HOST = "127.0.0.1";
 const BYTE = new Uint8Array(1);
 
@@ -26,6 +28,8 @@ export class SelfPipe implements Disposable {
   readonly #buffer = new Uint8Array(1);
   #ends: Promise<Ends | undefined> | undefined;
   #looking: Promise<void> | undefined;
+  #checked: Promise<void> | undefined; // that look was under way at the last check
+  #timer: ReturnType<typeof setInterval> | undefined; // one for all looks: one for each would double its time
 
   /** Resolves when the event loop has looked. The pipe is made when it is first needed; without one it looks in most cases. */
   look(): Promise<void> {
@@ -33,13 +37,26 @@ export class SelfPipe implements Disposable {
   }
 
   async #look(): Promise<void> {
-    const ends = await (this.#ends ??= connectToSelf());
+    const ends = await (this.#ends ??= this.#open());
     if (ends === undefined) return await waitForThread();
     const arrival = ends.far.read(this.#buffer);
     await Promise.all([arrival, ends.near.write(BYTE)]).catch(waitForThread); // it may be closed meanwhile
   }
 
+  #open(): Promise<Ends | undefined> {
+    this.#timer = setInterval(this.#check, TIMEOUT_MS);
+    Deno.unrefTimer(this.#timer);
+    return connectToSelf();
+  }
+
+  /** Closes a pipe in which the same byte is under way as at the last check: all reads of a server may wait for it. */
+  readonly #check = (): void => {
+    if (this.#looking !== undefined && this.#looking === this.#checked) this[Symbol.dispose]();
+    this.#checked = this.#looking;
+  };
+
   [Symbol.dispose](): void {
+    clearInterval(this.#timer);
     const ends = this.#ends;
     this.#ends = Promise.resolve(undefined);
     ends?.then((pair) => {
@@ -59,7 +76,8 @@ async function connectToSelf(): Promise<Ends | undefined> {
   using ends = new DisposableStack();
   try {
     using listener = Deno.listen({ hostname: HOST, port: 0 });
-    const near = ends.use(await Deno.connect({ hostname: HOST, port: listener.addr.port }));
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const near = ends.use(await Deno.connect({ hostname: HOST, port: listener.addr.port, signal }));
     const far = ends.use(await listener.accept());
     if (far.remoteAddr.port !== near.localAddr.port) return undefined; // a stranger was first
     near.setNoDelay(true);

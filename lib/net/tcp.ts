@@ -52,21 +52,19 @@ export class TcpConnection implements SocketConnection {
   closedBecause: string | undefined;
   /** What is still said when {@linkcode close} is called, in a short time: the end of a secure channel. Never rejects. */
   farewell: (() => Promise<void>) | undefined;
+  /** That of the server which it belongs to, if any: reads that are begun at the same time take turns. */
+  readonly turnstile: Turnstile | undefined;
   readonly #conn: Deno.TcpConn;
-  readonly #turnstile: Turnstile | undefined;
   #state: "open" | "leaving" | "closed" = "open"; // leaving: the farewell is under way
   #closing: PromiseWithResolvers<void> | undefined; // made when somebody waits for it: 10,000 idle connections must cost little
   #operation: Operation = "read"; // what it waits in
   #used = true; // since the last elapse()
   #idle = 0; // ms, up to the last elapse()
 
-  /**
-   * Takes over `conn` and turns Nagle's algorithm off: what is written leaves at once (RFC 1122 §4.2.3.4). Connections that
-   * are busy at the same time have a turnstile for all.
-   */
+  /** Takes over `conn` and turns Nagle's algorithm off: what is written leaves at once (RFC 1122 §4.2.3.4). */
   constructor(conn: Deno.TcpConn, turnstile?: Turnstile) {
     this.#conn = conn;
-    this.#turnstile = turnstile;
+    this.turnstile = turnstile;
     try {
       conn.setNoDelay(true);
     } catch {
@@ -85,8 +83,7 @@ export class TcpConnection implements SocketConnection {
   read(buffer: Uint8Array): Promise<number | null> {
     this.#used = true;
     this.#operation = "read";
-    const turn = this.#turnstile?.pass();
-    return turn === undefined ? this.#conn.read(buffer) : turn.then(() => this.#conn.read(buffer));
+    return this.turnstile === undefined ? this.#conn.read(buffer) : this.turnstile.pass(() => this.#conn.read(buffer));
   }
 
   write(bytes: Uint8Array): Promise<number> {
@@ -281,17 +278,19 @@ export interface ConnectTcpOptions {
   readonly timeout: number;
   /** What to tell the user when the connection is refused. */
   readonly hint?: string;
+  /** That of the client for which a server connects. */
+  readonly turnstile?: Turnstile | undefined;
 }
 
 /**
  * Connects, or fails with what was tried.
  * @throws {AttemptError} if the connection is refused, the name unknown or the deadline over
  */
-export function connectTcp({ hostname, port, timeout, hint }: ConnectTcpOptions): Promise<TcpConnection> {
+export function connectTcp({ hostname, port, timeout, hint, turnstile }: ConnectTcpOptions): Promise<TcpConnection> {
   return attempt(`connect to ${formatAddress({ hostname, port })}`, async () => {
     const deadline = timeout === 0 ? new AbortController().signal : AbortSignal.timeout(timeout);
     try {
-      return new TcpConnection(await Deno.connect({ hostname, port, signal: deadline }));
+      return new TcpConnection(await Deno.connect({ hostname, port, signal: deadline }), turnstile);
     } catch (error) {
       throw deadline.aborted ? new Deno.errors.TimedOut(`no answer within ${formatDuration(timeout)}`) : error;
     }

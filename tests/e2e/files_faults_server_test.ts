@@ -552,6 +552,24 @@ Deno.test("files: ECHO answers in time beside an upload and a download at full s
   assert(median < 250, `median ${median} ms`); // this process is busy with both transfers too
 });
 
+Deno.test("files: ECHO is answered while a folder of many files is being listed", async () => {
+  await using server = await FileServer.start();
+  for (let i = 0; i < 5000; i++) Deno.writeTextFileSync(`${server.folder.path}/${i}`, "");
+  using quiet = await server.connect();
+  const firsts: string[] = [];
+  for (let i = 0; i < 5; i++) { // what else this machine does may hold the question up
+    using lister = await server.connect();
+    await lister.send("LIST\r\n");
+    await server.process.printed(`:${lister.connection.socket.localAddr.port} LIST`);
+    const listed = lister.line().then(() => "LIST");
+    const echoed = quiet.assertInStep().then(() => "ECHO");
+    firsts.push(await Promise.race([listed, echoed]));
+    await Promise.all([listed, echoed]);
+    assertEquals((await lister.reply()).text, "5000 files");
+  }
+  assert(firsts.includes("ECHO"), `${firsts}`);
+});
+
 testWith(["taskset"], "files: on one CPU, no ECHO waits for a tenth of an upload at full speed", async () => {
   await using place = new TestFolder();
   const source = await place.write("source", new Uint8Array());

@@ -1,6 +1,7 @@
 import { SelfPipe } from "../../lib/net/self_pipe.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { runTool, testWith } from "../harness.ts";
+import { testWithCables } from "../netns.ts";
 
 /** In so many turns the event loop looks at its sockets anyway, whatever else it has to do. */
 const LOOKS_EVERY = 61;
@@ -41,3 +42,9 @@ Deno.test(
     await pipe.look();
   },
 );
+
+testWithCables("SelfPipe: neither without a loopback nor when it goes down is a look without end", async () => {
+  const fixture = ["run", "--no-prompt", "-N", "--allow-run=ip", "tests/e2e/fixtures/looks_without_loopback.ts"];
+  const { code, stdout, stderr } = await runTool("unshare", ["--net", Deno.execPath(), ...fixture]);
+  assertEquals([code, stdout, stderr], [0, "looked\n".repeat(4), ""]);
+});

@@ -1,8 +1,10 @@
 import net from "node:net";
 import { concat } from "@std/bytes";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
-import { inTime, run, type RunningServer, startServer } from "../harness.ts";
+import { inTime, run, type RunningServer, startServer, startTool } from "../harness.ts";
 
+const MIB = 2 ** 20;
+const ECHOES = 30;
 const WIRETAP = "servers/wiretap";
 const encode = (text: string) => new TextEncoder().encode(text);
 const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -579,3 +581,32 @@ Deno.test("wiretap --udp: --find looks into datagrams too", async () => {
 function addressOf(client: Deno.TcpConn): string {
   return `127.0.0.1:${client.localAddr.port}`;
 }
+
+Deno.test("wiretap: what a quiet client and its target say is not held up by streams at full speed", async () => {
+  await using flood = startTool(Deno.execPath(), ["run", "--no-prompt", "-N", "tests/e2e/fixtures/flood.ts"]);
+  const to = `127.0.0.1:${await flood.printed(/^\d+$/)}`;
+  await using wiretap = await startServer(WIRETAP, ["-q", "--to", to]);
+  using quiet = await wiretap.connect();
+  let [drained, isOver] = [0, false];
+  const flowing = Promise.withResolvers<void>();
+  const drain = async () => {
+    using busy = await wiretap.connect();
+    await busy.write(encode("flood"));
+    const buffer = new Uint8Array(256 * 1024);
+    for (let count; (count = await busy.read(buffer).catch(() => null)) !== null && !isOver;) {
+      drained += count;
+      if (drained > 256 * MIB) flowing.resolve();
+    }
+  };
+  const drains = Array.from({ length: 4 }, drain);
+  await inTime(flowing.promise, "the streams to flow");
+  const before = drained;
+  for (let i = 0; i < ECHOES; i++) {
+    await quiet.write(encode("echo"));
+    assertEquals(await inTime(readText(quiet), "the echo"), "echo");
+  }
+  const passed = (drained - before) / ECHOES / MIB;
+  isOver = true;
+  await Promise.all(drains);
+  assert(passed < 32, `${passed} MiB passed during an echo`); // two turns of 128 reads take 16 MiB
+});

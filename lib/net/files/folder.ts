@@ -139,9 +139,12 @@ export class Folder implements Disposable {
     return twin === name || twin === undefined || this.look(twin) === undefined ? undefined : twin;
   }
 
-  /** The plain files that can be asked for, by name. */
-  list(): Entry[] {
-    return this.entries().filter(({ name, info }) => isPlain(info) && isAskable(name));
+  /** The plain files that can be asked for, by name; each is looked at when it is its turn. */
+  *list(): Generator<Entry, void> {
+    for (const name of this.#names().sort()) {
+      const info = isAskable(name) ? this.look(name) : undefined;
+      if (info !== undefined && isPlain(info)) yield { name, info };
+    }
   }
 
   /** All there is, by name, partials included. */

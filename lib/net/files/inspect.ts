@@ -82,17 +82,21 @@ export async function hash(service: FileService, peer: Peer, command: HashComman
 
 /** LIST: the files, or the partials. */
 export async function list(
-  { folder, partials, digests }: FileService,
+  { folder, partials, digests, turns }: FileService,
   peer: Peer,
   command: ListCommand,
 ): Promise<void> {
-  const lines = command.partial
-    ? partials.list().map(({ id, info, record: { name, size, offset } }) =>
-      LISTED_PARTIAL.format({ offset, size, changed: changedAt(info), id, name })
-    )
-    : folder.list().map(({ name, info }) =>
-      LISTED.format({ size: info.size, changed: changedAt(info), sha256: digests.get(name, info), name })
-    );
+  const lines: string[] = [];
+  if (command.partial) {
+    for (const { id, info, record: { name, size, offset } } of partials.list()) {
+      lines.push(LISTED_PARTIAL.format({ offset, size, changed: changedAt(info), id, name }));
+    }
+  } else {
+    for (const { name, info } of folder.list()) {
+      lines.push(LISTED.format({ size: info.size, changed: changedAt(info), sha256: digests.get(name, info), name }));
+      await turns.take();
+    }
+  }
   await peer.replyLines(CODE.list, lines, `${lines.length} ${command.partial ? "partials" : "files"}`);
 }
 

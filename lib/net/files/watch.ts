@@ -2,6 +2,7 @@
  * One clock for the deadlines of many connections, and fair turns for those that move many bytes.
  * @module
  */
+
 /** The longest time between two looks at the deadlines, in ms. */
 const MAX_LOOK_MS = 1000;
 /** How long transfers may keep the thread before the other connections have a turn, in ms. */
