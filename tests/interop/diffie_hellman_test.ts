@@ -33,8 +33,9 @@ for (const name of FIELDS) {
     const padded = new Uint8Array(length + 1); // an integer has a zero in front where it would be negative
     padded.set(theirValue, padded.length - theirValue.length);
     const ours = generate();
-    const sign = ours.publicValue[0]! >= 0x80 ? [Uint8Array.of(0)] : [];
-    const value = encodeDer(integer, ...sign, ours.publicValue);
+    const first = ours.publicValue.findIndex((byte) => byte !== 0); // an integer has no other zeros in front
+    const sign = ours.publicValue[first]! >= 0x80 ? [Uint8Array.of(0)] : [];
+    const value = encodeDer(integer, ...sign, ours.publicValue.subarray(first));
     const key = encodeDer(sequence, algorithm, encodeDer(bitString, Uint8Array.of(0), value));
     await folder.write("ours.der", key);
     const peer = ["-peerkey", file("ours.der"), "-peerform", "DER"];
