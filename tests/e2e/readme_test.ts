@@ -86,9 +86,11 @@ testWith(["openssl"], "README: hmac_auth takes the secret that is made as it say
 
 Deno.test("README: what the client of files puts is there", async () => {
   await using folder = new TestFolder();
+  await using config = new TestFolder();
   await using server = await startServer("servers/files", ["--root", folder.path]);
   const { path, command } = ROWS.find(({ path }) => path === "clients/files")!;
-  const { code } = await run(path, [server.hostname, `${server.port}`, ...argumentsOf(path, command)]);
+  const args = [server.hostname, `${server.port}`, ...argumentsOf(path, command)];
+  const { code } = await run(path, args, { env: { XDG_CONFIG_HOME: config.path } });
   assertEquals(code, 0);
   assertEquals(await Deno.readTextFile(`${folder.path}/README.md`), README);
 });
