@@ -725,11 +725,11 @@ testWith(["cat"], "secure_echo: 10,000 garbage handshakes leave it as it was", a
         }
       }
     };
-    await Promise.all(Array.from({ length: 50 }, () => attack(20))); // what it needs to run at all
+    await Promise.all(Array.from({ length: 50 }, () => attack(400))); // until its heap has the size that it keeps
     const before = await server.residentBytes();
     await Promise.all(Array.from({ length: 50 }, () => attack(200)));
     const grown = await server.residentBytes() - before;
-    assert(grown < 64 * 2 ** 20, `grew by ${grown} bytes`);
+    assert(grown < 32 * 2 ** 20, `grew by ${grown} bytes`);
     const { stdout, stderr } = await run(CLIENT, [...at(server), "-m", "hello"], { env });
     assertEquals(stdout, "hello\n", stderr);
     await server.logged("10000 handshakes of 127.0.0.1 have failed within a minute");
@@ -744,94 +744,3 @@ Deno.test("secure_echo: --verbose says at both ends what does the encryption", a
     await server.logged("secure_echo: noble does the encryption");
   });
 });
-
-/** What somebody on the way does to one record of one side. */
-type Attack = "drop" | "double" | "swap" | "reflect";
-type Side = "client" | "server";
-
-/** Puts somebody between a client and `port`, who attacks the record of that number; resolves to its own port. */
-function attackOnTheWay(
-  port: number,
-  { side, number, attack }: { side: Side; number: number; attack: Attack },
-): Deno.TcpListener {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const preamble = { client: [33, 34, 66], server: [98] };
-  const relay = async (from: Side, input: TcpConnection, output: TcpConnection) => {
-    for (const length of preamble[from]) {
-      const part = new Uint8Array(length);
-      await readFull(input, part);
-      await writeAll(output, part);
-    }
-    let held = new Uint8Array();
-    for (let i = 0;; i++) {
-      const length = new Uint8Array(2);
-      await readFull(input, length);
-      const sealed = new Uint8Array(length[0]! * 256 + length[1]!);
-      await readFull(input, sealed);
-      const record = concat([length, sealed]);
-      const hit = from === side && i === number;
-      if (!hit) await writeAll(output, concat([record, held]));
-      held = new Uint8Array();
-      if (hit && attack === "double") await writeAll(output, concat([record, record]));
-      if (hit && attack === "reflect") await writeAll(input, record);
-      if (hit && attack === "swap") held = record;
-    }
-  };
-  (async () => {
-    const client = new TcpConnection(await listener.accept());
-    const server = new TcpConnection(await Deno.connect({ hostname: "127.0.0.1", port }));
-    const both = [[client, server, "client"], [server, client, "server"]] as const;
-    await Promise.all(both.map(async ([input, output, from]) => {
-      await relay(from, input, output).catch(() => {}); // the end, or a reset
-      await output.closeWrite().catch(() => {});
-    }));
-    client.close();
-    server.close();
-  })();
-  return listener;
-}
-
-for (const side of ["client", "server"] as const) {
-  // A server's record 0 is the confirmation. Then one record a turn, and the close record.
-  const records = { client: { data: 1, close: 3 }, server: { confirmation: 0, data: 2, close: 4 } };
-  for (const [type, number] of Object.entries(records[side])) {
-    for (const attack of ["drop", "double", "swap", "reflect"] as const) {
-      Deno.test(`secure_echo: with the ${side}'s ${type} record hit by "${attack}" both ends end, and nothing wrong arrives`, async () => {
-        await withServer(["-q"], async (server) => {
-          using proxy = attackOnTheWay(server.port, { side, number, attack });
-          const plain = new TcpConnection(
-            await Deno.connect({ hostname: "127.0.0.1", port: proxy.addr.port }),
-          );
-          const received: number[] = [];
-          const buffer = new Uint8Array(100);
-          const talk = async () => {
-            // Where a record is missing nobody can know, until the client has waited long enough.
-            const timeout = attack === "drop" || attack === "swap" ? 1000 : 20_000;
-            const client = await connectSecure(plain, clientSide, { application: "echo/1", timeout });
-            const patience = setTimeout(() => client.close(), timeout);
-            try {
-              for (const value of [1, 2, 3]) {
-                await client.write(Uint8Array.of(value));
-                received.push(...buffer.subarray(0, await client.read(buffer) ?? 0));
-              }
-              await client.closeWrite();
-              for (let count; (count = await client.read(buffer)) !== null;) {
-                received.push(...buffer.subarray(0, count));
-              }
-              await client.finish();
-            } finally {
-              clearTimeout(patience);
-            }
-          };
-          const ended = await inTime(talk().then(() => "well", () => "badly"), "the client's end");
-          assertEquals(received, [1, 2, 3].slice(0, received.length));
-          if (side === "server") assertEquals(ended, "badly");
-          const isNews = side === "client" || type === "confirmation" ||
-            (type === "data" && attack !== "drop" && attack !== "swap");
-          if (isNews) await server.logged(/closed: Cannot/); // to the server: else it sees a client that ends its stream
-          await plain.closed;
-        });
-      });
-    }
-  }
-}
