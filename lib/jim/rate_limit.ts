@@ -2,6 +2,7 @@
  * How fast one peer may ask, and how often one address may guess.
  * @module
  */
+import { networkOf } from "../address.ts";
 import type { Action } from "./messages.ts";
 
 /** How a {@linkcode TokenBucket} fills. */
@@ -54,11 +55,11 @@ export function costOf(action: Action | undefined): number {
 }
 
 /** Wrong passwords in a row that an address may send before it has to wait. */
-export const FREE_FAILURES = 5;
+const FREE_FAILURES = 5;
 /** How long it waits then, in ms; each further failure doubles it. */
 const FIRST_WAIT_MS = 1000;
 /** The longest that it waits, in ms. */
-export const MAX_WAIT_MS = 60_000;
+const MAX_WAIT_MS = 60_000;
 /** How long a failure is remembered, in ms. */
 const MEMORY_MS = 15 * 60_000;
 /** Addresses that are remembered at a time: the oldest is forgotten first. */
@@ -104,12 +105,12 @@ export class GuessLimit {
 
   /** Lets an address guess the password of `name`, if it need not wait: `isRight` looks at the guess. */
   guess(address: string, name: string, isRight: () => Promise<boolean>): Promise<Guess> {
-    return this.inTurn(address, () => this.#look(network(address), name, isRight));
+    return this.inTurn(address, () => this.#look(networkOf(address), name, isRight));
   }
 
   /** Does what takes long for an address after all else that it wants done: others need not wait for all of it. */
   async inTurn<T>(address: string, work: () => Promise<T>): Promise<T> {
-    const key = network(address);
+    const key = networkOf(address);
     const earlier = this.#atWork.get(key) ?? Promise.resolve();
     const result = earlier.then(work);
     const ended = result.catch(() => {});
@@ -149,14 +150,4 @@ export class GuessLimit {
     const failures = this.#failures.get(key);
     return failures !== undefined && this.#now() - failures.at < MEMORY_MS ? failures : undefined;
   }
-}
-
-/** What one customer has: an IPv4 address, or the first 64 bits of an IPv6 address (RFC 4291 §2.5.4). */
-function network(address: string): string {
-  if (!address.includes(":") || address.includes(".")) return address;
-  const [head = "", tail] = address.split("::");
-  const front = head === "" ? [] : head.split(":");
-  const back = tail === undefined || tail === "" ? [] : tail.split(":");
-  const zeros = tail === undefined ? [] : Array<string>(Math.max(0, 8 - front.length - back.length)).fill("0");
-  return [...front, ...zeros, ...back].slice(0, 4).join(":");
 }

@@ -2,6 +2,7 @@
  * What the connections of one file server share.
  * @module
  */
+import { parseAddress } from "../../address.ts";
 import { foldName } from "../../files/safe_name.ts";
 import { CODE } from "../../files/replies.ts";
 import type { Space } from "../../files/upload_rules.ts";
@@ -105,12 +106,12 @@ export class FileService implements Disposable {
 
   /** Whether this address may have another connection. */
   admits(connection: SocketConnection): boolean {
-    return (this.#connectionsOf.get(addressOf(connection)) ?? 0) < (this.limits.maxPerIp ?? Infinity);
+    return (this.#connectionsOf.get(parseAddress(connection.peer).hostname) ?? 0) < (this.limits.maxPerIp ?? Infinity);
   }
 
   /** Counts a connection, until what it returns is disposed of. */
   enter(peer: Peer): Disposable {
-    const address = addressOf(peer.connection);
+    const address = parseAddress(peer.connection.peer).hostname;
     const change = (by: number) => {
       const count = (this.#connectionsOf.get(address) ?? 0) + by;
       if (count === 0) this.#connectionsOf.delete(address);
@@ -184,10 +185,6 @@ export class FileService implements Disposable {
     if (isOwners) claim.peer.dismiss(CODE.broken, "taken over by a new connection of the same upload");
     await withDeadline(TAKEOVER_MS, claim.released).catch(() => {});
   }
-}
-
-function addressOf({ peer }: SocketConnection): string {
-  return peer.slice(0, peer.lastIndexOf(":"));
 }
 
 function describeClaim({ since, missing }: Claim): string {

@@ -2,6 +2,7 @@
  * The server of JIM on its sockets: reads what clients ask, lets the hub decide, and sends what it says.
  * @module
  */
+import { parseAddress } from "../../address.ts";
 import { type Effect, Hub, type HubOptions } from "../../jim/hub.ts";
 import { type Answer, answerTo } from "../../jim/messages.ts";
 import { ServerWire } from "../../jim/wire.ts";
@@ -103,7 +104,7 @@ export class JimServer implements Disposable {
     this.#log.write("debug", describeKeepAlive(keepAlive(connection.socket)), connection.peer);
     const peer = new Peer(connection, this.#dispatcher, this.#strict, { overflow: this.#drop, lost: this.#lose });
     this.#peers.add(peer);
-    this.#hub.connect(peer, hostOf(connection.peer));
+    this.#hub.connect(peer, parseAddress(connection.peer).hostname);
     try {
       const buffer = new Uint8Array(READ_SIZE);
       for (let count; (count = await connection.read(buffer)) !== null;) {
@@ -202,9 +203,4 @@ export class JimServer implements Disposable {
     this.#counted = { accepted, delivered, at: now };
     return line;
   }
-}
-
-/** The address without the port. */
-function hostOf(peer: string): string {
-  return peer.slice(0, peer.lastIndexOf(":"));
 }
