@@ -8,12 +8,22 @@ import { UsageError } from "./errors.ts";
 export interface Address {
   /** A name or an IP address, an IPv6 one without brackets. */
   readonly hostname: string;
-  /** From 1 to 65,535. */
+  /** From 1 to 65,535; 0 for any free one. */
   readonly port: number;
 }
 
-/** What the system calls an IPv4 peer of a dual-stack socket: an IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2). */
-const MAPPED_IPV4 = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
+/**
+ * An IPv4 peer of a dual-stack socket by its own address: the system calls it an IPv4-mapped IPv6 address (RFC 4291
+ * §2.5.5.2). Every other hostname stays as it is.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * assertEquals(unmapped("::ffff:127.0.0.1"), "127.0.0.1");
+ * ```
+ */
+export function unmapped(hostname: string): string {
+  return hostname.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
+}
 
 /**
  * `host:port`, with an IPv6 address in brackets (RFC 3986 §3.2.2) and an IPv4-mapped one as the IPv4 address that it is.
@@ -25,7 +35,7 @@ const MAPPED_IPV4 = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
  * ```
  */
 export function formatAddress({ hostname, port }: Address): string {
-  const host = MAPPED_IPV4.exec(hostname)?.[1] ?? hostname;
+  const host = unmapped(hostname);
   return host.includes(":") && !host.startsWith("[") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
@@ -61,7 +71,7 @@ export function parseAddress(text: string): Address {
  * ```
  */
 export function networkOf(hostname: string): string {
-  const address = MAPPED_IPV4.exec(hostname)?.[1] ?? hostname;
+  const address = unmapped(hostname);
   if (!address.includes(":")) return address;
   const [left, right] = address.split("::").map((half) => half === "" ? [] : half.split(":")) as [string[], string[]?];
   const zeros = right === undefined ? 0 : 8 - left.length - right.length;

@@ -44,12 +44,12 @@ async function loadKey(file: string, made: () => void): Promise<RsaPrivateKey> {
 export async function serveDecrypted(
   connection: Connection,
   key: RsaPrivateKey,
-  { maxFrame, print }: { readonly maxFrame?: number; readonly print?: (message: Uint8Array) => void } = {},
+  { maxFrame, print }: { readonly maxFrame: number; readonly print: (message: Uint8Array) => void },
 ): Promise<void> {
   await writeAll(connection, encodeFrame(key.publicKey.der));
-  for await (const request of readFrames(connection, maxFrame === undefined ? {} : { maxFrame })) {
+  for await (const request of readFrames(connection, { maxFrame })) {
     const message = decryptMessage(key, request);
-    print?.(message);
+    print(message);
     const receipt = encodeText(`received ${message.length} bytes`);
     await writeAll(connection, encodeFrame(signReply(key, request, receipt)));
   }

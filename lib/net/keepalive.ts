@@ -7,6 +7,7 @@
  * Only Linux has these option numbers. No program may rely on the socket alone: each has time-outs of its own.
  * @module
  */
+import { unmapped } from "../address.ts";
 
 /** When a connection is dead. */
 export interface KeepAlive {
@@ -50,7 +51,7 @@ let libc: Libc | null | undefined; // null: it cannot be had
  * Turns keepalive on, with exact times if the program may. Resolves to the times that the system confirms; undefined: it uses
  * its own. A connection that has ended already stays as it is.
  */
-export function keepAlive(conn: Deno.TcpConn, wanted: KeepAlive = KEEP_ALIVE): KeepAlive | undefined {
+export function keepAlive(conn: Deno.TcpConn): KeepAlive | undefined {
   try {
     conn.setKeepAlive(true);
     if (libc === undefined) libc = openLibc();
@@ -58,7 +59,7 @@ export function keepAlive(conn: Deno.TcpConn, wanted: KeepAlive = KEEP_ALIVE): K
     if (libc === null || descriptor === undefined) return undefined;
     writeOption(libc, descriptor, { level: SOL_SOCKET, option: SO_KEEPALIVE, value: 1 });
     for (const [name, option] of Object.entries(TCP_OPTIONS)) {
-      writeOption(libc, descriptor, { level: IPPROTO_TCP, option, value: wanted[name as keyof KeepAlive] });
+      writeOption(libc, descriptor, { level: IPPROTO_TCP, option, value: KEEP_ALIVE[name as keyof KeepAlive] });
     }
     return readKeepAlive(libc, descriptor);
   } catch {
@@ -116,7 +117,7 @@ function readHost(address: Uint8Array<ArrayBuffer>): Uint8Array | undefined {
 
 function sameHost(host: Uint8Array | undefined, hostname: string): boolean {
   if (host === undefined) return false;
-  if (host.length === 4) return hostname.replace(/^::ffff:/i, "") === host.join(".");
+  if (host.length === 4) return unmapped(hostname) === host.join(".");
   const groups = Array.from({ length: 8 }, (_, i) => (host[2 * i]! << 8 | host[2 * i + 1]!).toString(16));
   return new URL(`http://[${groups.join(":")}]`).hostname === new URL(`http://[${hostname.split("%")[0]}]`).hostname;
 }

@@ -2,7 +2,7 @@
  * UDP at the edge: a receive loop that survives every datagram, and the way to one server.
  * @module
  */
-import { formatAddress } from "../address.ts";
+import { type Address, formatAddress, unmapped } from "../address.ts";
 import { attempt, isExpected, reason, requireUnstableNet } from "./failure.ts";
 import type { Log } from "./log.ts";
 import { delay } from "./timing.ts";
@@ -101,11 +101,6 @@ export class DatagramPeer {
   }
 }
 
-interface Address {
-  readonly hostname: string;
-  readonly port: number;
-}
-
 /**
  * Opens a UDP socket at an address of this machine.
  * @throws {AttemptError} if this Deno was started without its UDP
@@ -125,7 +120,7 @@ const LOOPBACK: Record<string, string> = { "0.0.0.0": "127.0.0.1", "::": "::1" }
  */
 function resolveUdp({ hostname, port }: Address): Promise<Deno.NetAddr> {
   return attempt(`find ${hostname}`, async () => {
-    const host = hostname.replace(/^::ffff:(?=[\d.]+$)/i, "");
+    const host = unmapped(hostname);
     if (/^\d+(\.\d+){3}$/.test(host)) return { transport: "udp", hostname: LOOPBACK[host] ?? host, port };
     if (host.includes(":")) {
       const [, ipv6, zone] = /^([^%]*)(.*)$/.exec(host)!;
