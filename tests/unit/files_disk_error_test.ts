@@ -1,7 +1,7 @@
 /**
  * @module
  */
-import { DiskError } from "../../lib/net/files/folder.ts";
+import { DiskError } from "../../lib/net/files/disk.ts";
 import { assertEquals } from "../assert.ts";
 
 Deno.test("DiskError: a disk and a quota that are full are full, whatever Deno makes of the system's error", () => {

@@ -20,7 +20,7 @@ import {
   STORED,
   WORKING,
 } from "../../lib/files/replies.ts";
-import { changedAt } from "../../lib/net/files/folder.ts";
+import { changedAt } from "../../lib/net/files/disk.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
 
 const texts = fc.string({ unit: fc.constantFrom("a", " ", "-", "5", "é", "\t"), maxLength: 20 });

@@ -4,45 +4,13 @@
  */
 import { statfsSync } from "node:fs";
 import { foldName, safeName } from "../../files/safe_name.ts";
-import { attempt, reason } from "../failure.ts";
+import { attempt } from "../failure.ts";
+import { isPlain, look, onDisk, removeFile, syncFolder, waitForDisk } from "./disk.ts";
 
 /** What keeps a second server out of the folder. */
 const LOCK_NAME = ".lock";
 /** How old what is known of other names may be, in ms: to read them all for each upload would cost too much where there are many. */
 const FOLD_MS = 1000;
-/** The last time of four-digit years, in ms since 1970. */
-const LAST_CHANGE = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
-
-/** The server's own disk failed. */
-export class DiskError extends Error {
-  override name = "DiskError";
-  /** Whether there is no space. */
-  readonly isFull: boolean;
-
-  constructor(cause: unknown) {
-    super(reason(cause), { cause });
-    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-    this.isFull = code === "ENOSPC" || /quota exceeded/.test(this.message); // Deno has no code for the second
-  }
-}
-
-/** Runs what touches the disk. */
-export function onDisk<T>(action: () => T): T {
-  try {
-    return action();
-  } catch (error) {
-    throw error instanceof DiskError ? error : new DiskError(error);
-  }
-}
-
-/** The same for what takes its time. */
-export async function waitForDisk<T>(action: () => Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (error) {
-    throw error instanceof DiskError ? error : new DiskError(error);
-  }
-}
 
 /** A file that is open, and what it was when it was opened. */
 export interface OpenFile extends Disposable {
@@ -54,16 +22,6 @@ export interface OpenFile extends Disposable {
 export interface Entry {
   readonly name: string;
   readonly info: Deno.FileInfo;
-}
-
-/** Whether it is a plain file with one name: no link, pipe, device or folder. */
-export function isPlain(info: Deno.FileInfo): boolean {
-  return info.isFile && (info.nlink ?? 1) === 1;
-}
-
-/** When a file was last changed, in ms since 1970; at least then, and not after the year 9999: a reply can tell no other. */
-export function changedAt({ mtime }: Pick<Deno.FileInfo, "mtime">): number {
-  return Math.min(Math.max(0, mtime?.getTime() || 0), LAST_CHANGE);
 }
 
 /** A folder with an exclusive lock. */
@@ -105,14 +63,7 @@ export class Folder implements Disposable {
 
   /** What stands behind a name, not following links; undefined: nothing. */
   look(name: string): Deno.FileInfo | undefined {
-    return onDisk(() => {
-      try {
-        return Deno.lstatSync(this.pathOf(name));
-      } catch (error) {
-        if (error instanceof Deno.errors.NotFound) return undefined;
-        throw error;
-      }
-    });
+    return look(this.pathOf(name));
   }
 
   /** Opens a plain file; undefined if there is none. */
@@ -180,22 +131,12 @@ export class Folder implements Disposable {
 
   /** Removes a file; nothing happens if there is none. */
   remove(name: string): void {
-    onDisk(() => {
-      try {
-        Deno.removeSync(this.pathOf(name));
-      } catch (error) {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
-      }
-    });
+    removeFile(this.pathOf(name));
   }
 
   /** Makes the names durable. */
-  async sync(): Promise<void> {
-    if (Deno.build.os === "windows") return; // has no such thing
-    await waitForDisk(async () => {
-      using folder = await Deno.open(this.path);
-      await folder.sync();
-    });
+  sync(): Promise<void> {
+    return waitForDisk(() => syncFolder(this.path));
   }
 }
 

@@ -5,7 +5,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { TruncatedError } from "../../errors.ts";
 import { WORKING } from "../../files/replies.ts";
-import { onDisk } from "./folder.ts";
+import { onDisk } from "./disk.ts";
 import type { Turns } from "./watch.ts";
 
 /** How many digests are kept. */

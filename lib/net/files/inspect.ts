@@ -6,7 +6,7 @@ import type { AbortCommand, HashCommand, ListCommand, StatCommand } from "../../
 import { partialId } from "../../files/partial.ts";
 import { CODE, COMPLETE, HASHED, LISTED, LISTED_PARTIAL, PARTIAL } from "../../files/replies.ts";
 import { safeName } from "../../files/safe_name.ts";
-import { changedAt, isPlain } from "./folder.ts";
+import { changedAt, isPlain } from "./disk.ts";
 import { type HashOptions, hashRange, sha256 } from "./hash_cache.ts";
 import type { Peer } from "./peer.ts";
 import { RefusedError } from "./refused.ts";

@@ -14,7 +14,7 @@ import { AttemptError, isNetworkError, reason } from "../failure.ts";
 import { describeKeepAlive, keepAlive } from "../keepalive.ts";
 import type { SocketConnection } from "../tcp.ts";
 import { withDeadline } from "../timing.ts";
-import { DiskError } from "./folder.ts";
+import { DiskError } from "./disk.ts";
 
 /** The most that one read of replies takes, in bytes. */
 const READ_SIZE = 64 * 1024;

@@ -15,7 +15,8 @@ import {
 } from "../../files/partial.ts";
 import { CODE } from "../../files/replies.ts";
 import { decodeText } from "../../bytes.ts";
-import { type Folder, isPlain, onDisk, waitForDisk } from "./folder.ts";
+import { isPlain, onDisk, waitForDisk } from "./disk.ts";
+import type { Folder } from "./folder.ts";
 import { type HashOptions, hashRange, sha256, StampedCache } from "./hash_cache.ts";
 import { RefusedError } from "./refused.ts";
 

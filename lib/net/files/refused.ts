@@ -5,7 +5,7 @@
 import { ProtocolError, TruncatedError } from "../../errors.ts";
 import { CODE } from "../../files/replies.ts";
 import type { Refusal } from "../../files/upload_rules.ts";
-import { DiskError } from "./folder.ts";
+import { DiskError } from "./disk.ts";
 
 /** A command is refused: thrown wherever that is found out, turned into a reply in one place. */
 export class RefusedError extends Error implements Refusal {

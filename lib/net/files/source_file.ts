@@ -7,7 +7,7 @@ import type { BodyEnd } from "../../files/client_talk.ts";
 import { CODE } from "../../files/replies.ts";
 import { attempt, AttemptError } from "../failure.ts";
 import { delay } from "../timing.ts";
-import { DiskError, onDisk } from "./folder.ts";
+import { DiskError, onDisk } from "./disk.ts";
 import { isBreak, type Link, type Notice } from "./link.ts";
 import { PrefixHash } from "./prefix_hash.ts";
 

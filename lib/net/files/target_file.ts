@@ -7,7 +7,7 @@ import { decodeText, encodeText } from "../../bytes.ts";
 import type { BodyEnd, RemoteSource } from "../../files/client_talk.ts";
 import { partialName } from "../../files/partial.ts";
 import { attempt } from "../failure.ts";
-import { isPlain, onDisk, waitForDisk } from "./folder.ts";
+import { isPlain, look, onDisk, removeFile, syncFolder, waitForDisk } from "./disk.ts";
 import type { Link } from "./link.ts";
 import { PrefixHash } from "./prefix_hash.ts";
 import { hashFile } from "./source_file.ts";
@@ -144,7 +144,7 @@ export class TargetFile implements Disposable {
     const record = recordOf(this.#partial);
     const next = `${record}.new`;
     onDisk(() => {
-      removeIfThere(next);
+      removeFile(next);
       Deno.writeFileSync(next, encodeText(JSON.stringify({ name: this.#options.name, ...source })), {
         createNew: true,
       });
@@ -202,7 +202,7 @@ async function openAlone(partial: string): Promise<Deno.FsFile> {
 }
 
 function removePartial(partial: string): void {
-  for (const file of [partial, recordOf(partial), `${recordOf(partial)}.new`]) onDisk(() => removeIfThere(file));
+  for (const file of [partial, recordOf(partial), `${recordOf(partial)}.new`]) removeFile(file);
 }
 
 /** The folder of a target, and its partial. The size of what is there is not known yet: 0 stands for it. */
@@ -214,26 +214,6 @@ function placeOf({ path, host, name }: Pick<TargetOptions, "path" | "host" | "na
 
 function recordOf(partial: string): string {
   return `${partial}.json`;
-}
-
-/** What a path is, not following links; undefined: nothing. */
-export function look(path: string): Deno.FileInfo | undefined {
-  return onDisk(() => {
-    try {
-      return Deno.lstatSync(path);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return undefined;
-      throw error;
-    }
-  });
-}
-
-function removeIfThere(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
 }
 
 /** Gives the partial a name that nobody has, in one step. */
@@ -252,11 +232,4 @@ function replace(partial: string, path: string): void {
   const info = look(path);
   if (info !== undefined && !isPlain(info)) throw new Error("it is there and no plain file");
   Deno.renameSync(partial, path);
-}
-
-/** Makes the name durable. */
-async function syncFolder(path: string): Promise<void> {
-  if (Deno.build.os === "windows") return; // has no such thing
-  using folder = await Deno.open(path);
-  await folder.sync();
 }

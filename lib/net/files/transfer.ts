@@ -6,6 +6,7 @@ import {
   type Answer,
   type BodyEnd,
   download,
+  MismatchError,
   type Outcome,
   RefusalError,
   type Remedy,
@@ -16,14 +17,13 @@ import {
 import { CODE, COMPLETE, PROGRESS } from "../../files/replies.ts";
 import { formatProgress, Meter, type Report } from "../../files/client_progress.ts";
 import { MAX_TRIES, Retry } from "../../files/client_retry.ts";
-import { MismatchError } from "../../files/client_talk.ts";
 import { printable } from "../../text.ts";
 import { attempt } from "../failure.ts";
 import { delay } from "../timing.ts";
-import { DiskError, isPlain } from "./folder.ts";
+import { DiskError, isPlain, look } from "./disk.ts";
 import { type Dialer, isBreak, type Link, whyLost } from "./link.ts";
 import { SourceFile } from "./source_file.ts";
-import { look, TargetFile } from "./target_file.ts";
+import { TargetFile } from "./target_file.ts";
 
 /** How often the progress is drawn, in ms. */
 const DRAW_MS = 200;

@@ -19,7 +19,7 @@ import {
   wantsDigestOf,
 } from "../../files/upload_rules.ts";
 import { delay } from "../timing.ts";
-import { isPlain } from "./folder.ts";
+import { isPlain } from "./disk.ts";
 import { sha256 } from "./hash_cache.ts";
 import { digestOf, hashOptions } from "./inspect.ts";
 import type { Found, PartialFile } from "./partials.ts";
