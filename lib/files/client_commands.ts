@@ -4,6 +4,7 @@
  */
 import { UsageError } from "../errors.ts";
 import { printable } from "../text.ts";
+import { quote, unquote } from "./quoting.ts";
 
 /** What an argument names: a file here or there. */
 type Place = "local" | "remote";
@@ -71,7 +72,7 @@ export interface ClientCommand {
 }
 
 /** Whether it is a word that does something. */
-export function isVerb(word: string | undefined): word is ClientVerb {
+function isVerb(word: string | undefined): word is ClientVerb {
   return word !== undefined && Object.hasOwn(WORDS, word);
 }
 
@@ -137,7 +138,7 @@ export function splitLine(line: string): string[] {
   for (LINE_WORD.lastIndex = 0; LINE_WORD.lastIndex < text.length;) {
     const found = LINE_WORD.exec(text);
     if (found === null) throw new UsageError("a quote has no end");
-    words.push(found[2] ?? found[1]!.replace(/\\(["\\])/g, "$1"));
+    words.push(found[2] ?? unquote(found[1]!));
   }
   LINE_WORD.lastIndex = 0;
   return words;
@@ -145,7 +146,7 @@ export function splitLine(line: string): string[] {
 
 /** A name as one word of a line. */
 export function quoteWord(name: string): string {
-  return /[\s"\\]/.test(name) || name === "" ? `"${name.replace(/["\\]/g, "\\$&")}"` : name;
+  return /[\s"\\]/.test(name) || name === "" ? quote(name) : name;
 }
 
 /** What the last word of a line may become. */
@@ -168,7 +169,7 @@ export interface Completion {
  */
 export function completionOf(line: string): Completion {
   const [, end = ""] = /(?:^|\s)("(?:[^"\\]|\\.)*|[^\s"]*)$/su.exec(line) ?? [];
-  const word = end.replace(/^"/, "").replace(/\\(["\\])/g, "$1");
+  const word = unquote(end.replace(/^"/, ""));
   const words = splitLine(line.slice(0, line.length - end.length));
   const [verb, ...before] = words.filter((word) => !word.startsWith("-")); // options may stand anywhere
   if (verb === undefined) return { kind: "verb", end, word };

@@ -11,7 +11,7 @@ const LONGEST_WAIT_MS = 8000;
 /** How far a wait may be from its nominal length, so that many clients do not come back at the same moment. */
 const JITTER = 0.2;
 /** Bytes that count as progress: after it the counting begins anew. */
-export const PROGRESS_SIZE = 2 ** 20;
+const PROGRESS_SIZE = 2 ** 20;
 
 /** One try to come. */
 export interface Try {

@@ -133,7 +133,7 @@ export function* upload(request: UploadRequest): Talk<Outcome> {
       wait: true,
       ...(!verify && { nohash: true }),
     });
-    if (answer.code === CODE.complete) return { size, sha256, offset: size, alreadyThere: true };
+    if (answer.code === CODE.complete) return whole(size, sha256);
     if (answer.code === CODE.differentSource || answer.code === CODE.differentPrefix) {
       anew = true;
       yield { type: "tell", text: `${name}: what the server has is of another file: it begins anew` };

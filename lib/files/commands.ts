@@ -4,6 +4,7 @@
  * @module
  */
 import { ProtocolError } from "../errors.ts";
+import { quote, unquote } from "./quoting.ts";
 
 /** The longest line, its end included, in bytes. */
 export const MAX_LINE_LENGTH = 4096;
@@ -286,7 +287,7 @@ function splitWords(line: string): Word[] {
     const at = word.lastIndex;
     const [, quoted, plain] = word.exec(line) ?? [];
     if (quoted === undefined && plain === undefined) throw new RangeError(`a quote without its end at ${at}`);
-    words.push({ text: plain ?? quoted!.replace(/\\(["\\])/g, "$1"), quoted: plain === undefined });
+    words.push({ text: plain ?? unquote(quoted!), quoted: plain === undefined });
   }
   return words;
 }
@@ -356,5 +357,5 @@ function withoutControls(text: string): string {
 
 /** A name as one word of a line: in quotes when it has spaces, quotes or backslashes. */
 export function quoteName(name: string): string {
-  return name === "" || /[ \t"\\]/.test(name) ? `"${name.replace(/["\\]/g, "\\$&")}"` : name;
+  return name === "" || /[ \t"\\]/.test(name) ? quote(name) : name;
 }

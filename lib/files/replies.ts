@@ -6,6 +6,7 @@
 import { decodeText } from "../bytes.ts";
 import { ProtocolError } from "../errors.ts";
 import { ReceiveBuffer } from "../receive_buffer.ts";
+import { quote, unquote } from "./quoting.ts";
 
 /** Every code by its meaning. */
 export const CODE = {
@@ -151,8 +152,8 @@ const date: Kind<number> = {
 const id: Kind<string> = { pattern: "[0-9a-f]{16}", parse: (text) => text, format: (text) => text };
 const name: Kind<string> = {
   pattern: '"(?:[^"\\\\]|\\\\["\\\\])*"',
-  parse: (text) => text.slice(1, -1).replace(/\\(["\\])/g, "$1"),
-  format: (text) => `"${text.replace(/["\\]/g, "\\$&")}"`,
+  parse: (text) => unquote(text.slice(1, -1)),
+  format: quote,
 };
 
 /** What may stand in a place, by the place's name. */

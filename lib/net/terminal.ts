@@ -167,7 +167,7 @@ export class Terminal implements Disposable {
 }
 
 /** Whether somebody sits at the program's terminal. */
-function hasPerson(): boolean {
+export function hasPerson(): boolean {
   return Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
 }
 

@@ -2,7 +2,7 @@
  * Digests that were computed once and are true as long as the file is the same.
  * @module
  */
-import { createHash, type Hash } from "node:crypto";
+import type { Hash } from "node:crypto";
 import { TruncatedError } from "../../errors.ts";
 import { WORKING } from "../../files/replies.ts";
 import { onDisk } from "./disk.ts";
@@ -16,7 +16,7 @@ const READ_SIZE = 2 ** 20;
 const TELL_MS = 1000;
 
 /** What a file was when something was found out about it: when it is changed, so is this. */
-export function stampOf({ dev, ino, size, mtime, ctime }: Deno.FileInfo): string {
+function stampOf({ dev, ino, size, mtime, ctime }: Deno.FileInfo): string {
   return [dev, ino, size, mtime?.getTime(), ctime?.getTime()].join(" ");
 }
 
@@ -89,9 +89,4 @@ export async function hashRange(
     await turns.take();
     if (isVain()) throw new TruncatedError("Cannot complete the digest: the peer has gone");
   }
-}
-
-/** A new SHA-256. */
-export function sha256(): Hash {
-  return createHash("sha256");
 }

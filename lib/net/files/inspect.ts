@@ -2,12 +2,13 @@
  * STAT, HASH, LIST and ABORT: what is there, and away with it.
  * @module
  */
+import { createHash } from "node:crypto";
 import type { AbortCommand, HashCommand, ListCommand, StatCommand } from "../../files/commands.ts";
 import { partialId } from "../../files/partial.ts";
 import { CODE, COMPLETE, HASHED, LISTED, LISTED_PARTIAL, PARTIAL } from "../../files/replies.ts";
 import { safeName } from "../../files/safe_name.ts";
 import { changedAt, isPlain } from "./disk.ts";
-import { type HashOptions, hashRange, sha256 } from "./hash_cache.ts";
+import { type HashOptions, hashRange } from "./hash_cache.ts";
 import type { Peer } from "./peer.ts";
 import { RefusedError } from "./refused.ts";
 import type { FileService } from "./service.ts";
@@ -23,7 +24,7 @@ export async function digestOf(service: FileService, peer: Peer, name: string): 
   if (opened === undefined) return undefined;
   const known = service.digests.get(name, opened.info);
   if (known !== undefined) return known;
-  const hash = sha256();
+  const hash = createHash("sha256");
   await hashRange(opened.file, hash, { from: 0, to: opened.info.size, ...hashOptions(service, peer) });
   const digest = hash.digest("hex");
   service.digests.set(name, opened.info, digest);
@@ -75,7 +76,7 @@ export async function hash(service: FileService, peer: Peer, command: HashComman
     const digest = await digestOf(service, peer, name);
     return await peer.reply(CODE.complete, HASHED.format({ offset, sha256: digest }));
   }
-  const state = sha256();
+  const state = createHash("sha256");
   await hashRange(opened.file, state, { from: 0, to: offset, ...hashOptions(service, peer) });
   await peer.reply(CODE.complete, HASHED.format({ offset, sha256: state.digest("hex") }));
 }

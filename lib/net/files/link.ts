@@ -3,7 +3,6 @@
  * is due, the link is lost.
  * @module
  */
-import { encodeText } from "../../bytes.ts";
 import { TruncatedError } from "../../errors.ts";
 import { type Command, formatCommand } from "../../files/commands.ts";
 import { type Answer, RefusalError } from "../../files/client_talk.ts";
@@ -151,7 +150,7 @@ export class Link implements Disposable {
   /** Says goodbye without waiting for an answer. */
   async close(): Promise<void> {
     using _ = this;
-    if (!this.#isLost) await this.write(encodeText("CLOSE\r\n")).catch(() => {});
+    if (!this.#isLost) await this.write(encodeLine("CLOSE")).catch(() => {});
   }
 
   async #read(buffer: Uint8Array): Promise<number> {

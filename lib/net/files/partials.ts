@@ -2,7 +2,7 @@
  * Uploads that are not complete, on the disk: their bytes, the records beside them, and the state of their digests in memory.
  * @module
  */
-import type { Hash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 import {
   decodeRecord,
   encodeRecord,
@@ -17,7 +17,7 @@ import { CODE } from "../../files/replies.ts";
 import { decodeText } from "../../bytes.ts";
 import { isPlain, onDisk, waitForDisk } from "./disk.ts";
 import type { Folder } from "./folder.ts";
-import { type HashOptions, hashRange, sha256, StampedCache } from "./hash_cache.ts";
+import { type HashOptions, hashRange, StampedCache } from "./hash_cache.ts";
 import { RefusedError } from "./refused.ts";
 
 /** How long and for how many partials the state of the digest is kept: with it an upload goes on at once. */
@@ -89,7 +89,7 @@ export class Partials {
     if (kept?.offset === offset) return kept.hash.copy();
     using opened = this.#folder.open(data);
     if (opened === undefined) return undefined;
-    const hash = sha256();
+    const hash = createHash("sha256");
     await hashRange(opened.file, hash, { from: 0, to: offset, ...options });
     const prefix = hash.copy();
     if (record.prefix !== null) {

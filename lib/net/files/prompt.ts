@@ -6,9 +6,8 @@
 import { decodeText, encodeText } from "../../bytes.ts";
 import { candidatesFor, completionOf, WORDS } from "../../files/client_commands.ts";
 import { CODE, LISTED } from "../../files/replies.ts";
-import { Terminal } from "../terminal.ts";
-import type { Dialer } from "./link.ts";
-import { whyLost } from "./link.ts";
+import { hasPerson, Terminal } from "../terminal.ts";
+import { type Dialer, whyLost } from "./link.ts";
 import type { Decision } from "./transfer.ts";
 
 /** How often the server is asked whether it is there while the user thinks, in ms; it has the rest of the time-out to answer. */
@@ -42,7 +41,7 @@ export class Prompt implements Disposable {
 
   /** Whether there is somebody to ask, who types the commands. */
   get hasPerson(): boolean {
-    return this.#texts.length === 0 && Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
+    return this.#texts.length === 0 && hasPerson();
   }
 
   /** Where somebody types, unless he has ended that. */

@@ -2,7 +2,7 @@
  * DOWNLOAD: a file or a part of it becomes a body.
  * @module
  */
-import type { Hash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 import type { DownloadCommand } from "../../files/commands.ts";
 import { formatRate, RateLimit } from "../../files/rate.ts";
 import { CODE, FOLLOWS, SENT } from "../../files/replies.ts";
@@ -13,7 +13,7 @@ import { reason } from "../failure.ts";
 import { delay } from "../timing.ts";
 import { changedAt, onDisk } from "./disk.ts";
 import type { OpenFile } from "./folder.ts";
-import { hashRange, sha256 } from "./hash_cache.ts";
+import { hashRange } from "./hash_cache.ts";
 import { hashOptions } from "./inspect.ts";
 import type { Peer } from "./peer.ts";
 import { RefusedError } from "./refused.ts";
@@ -61,7 +61,7 @@ async function startDigest(
 ): Promise<Hash | undefined> {
   const { offset = 0, prefix, nohash, raw } = command;
   if (nohash && prefix === undefined) return undefined;
-  const hash = sha256();
+  const hash = createHash("sha256");
   if (prefix !== undefined) {
     await hashRange(opened.file, hash, { from: 0, to: offset, ...hashOptions(service, peer) });
     RefusedError.check(refusePrefix(prefix, hash.copy().digest("hex")));

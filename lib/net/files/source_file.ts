@@ -2,9 +2,9 @@
  * A file that is being uploaded: read once, hashed on its way.
  * @module
  */
-import { encodeText } from "../../bytes.ts";
 import type { BodyEnd } from "../../files/client_talk.ts";
 import { CODE } from "../../files/replies.ts";
+import { encodeLine } from "../../files/session.ts";
 import { attempt, AttemptError } from "../failure.ts";
 import { delay } from "../timing.ts";
 import { DiskError, onDisk } from "./disk.ts";
@@ -17,7 +17,7 @@ const BLOCK_SIZE = 2 ** 20;
 const TURN_MS = 100;
 
 /** The file has changed while it was read: what was sent is neither the old one nor the new one. */
-export class SourceChangedError extends Error {
+class SourceChangedError extends Error {
   override name = "SourceChangedError";
 
   /** `how` it has changed. */
@@ -167,7 +167,7 @@ export class SourceFile implements Disposable {
     }
     this.isSent = true;
     const sha256 = verify ? this.#hash.digest() : undefined;
-    if (digestFollows) await link.write(encodeText(`${sha256}\r\n`));
+    if (digestFollows) await link.write(encodeLine(`${sha256}`));
     return sha256;
   }
 

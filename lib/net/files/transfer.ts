@@ -55,7 +55,7 @@ export class KeptError extends Error {
 }
 
 /** The transfer was given up, and what had come was thrown away. */
-export class DiscardedError extends Error {
+class DiscardedError extends Error {
   override name = "DiscardedError";
 }
 

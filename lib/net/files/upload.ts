@@ -2,6 +2,7 @@
  * UPLOAD: a body becomes a file, whole, verified and durable, or a partial that can be gone on with.
  * @module
  */
+import { createHash } from "node:crypto";
 import type { UploadCommand } from "../../files/commands.ts";
 import { formatRate, LeastRate, RateLimit } from "../../files/rate.ts";
 import { partialName } from "../../files/partial.ts";
@@ -20,7 +21,6 @@ import {
 } from "../../files/upload_rules.ts";
 import { delay } from "../timing.ts";
 import { isPlain } from "./disk.ts";
-import { sha256 } from "./hash_cache.ts";
 import { digestOf, hashOptions } from "./inspect.ts";
 import type { Found, PartialFile } from "./partials.ts";
 import type { Peer } from "./peer.ts";
@@ -234,7 +234,7 @@ async function openPartial(
   claim.missing = size - offset; // promised from here on, what is cut off too: others may ask while this one hashes
   if (offset === 0 || found === undefined) {
     RefusedError.check(refuseOffset(command, found?.record, undefined));
-    return await partials.create(identity, { hash: nohash ? undefined : sha256(), sha256: announced });
+    return await partials.create(identity, { hash: nohash ? undefined : createHash("sha256"), sha256: announced });
   }
   RefusedError.check(refuseOffset(command, found.record, partials.keptHash(found)?.digest("hex")));
   const hash = nohash ? undefined : await prefixHash(service, peer, { found, offset });
