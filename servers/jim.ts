@@ -57,7 +57,7 @@ const POSITIONALS = {
 const BURST = 4;
 
 /** Makes an account in a file. A server that uses it need not be stopped. */
-export async function addUser(file: string, name: string): Promise<void> {
+async function addUser(file: string, name: string): Promise<void> {
   const fault = userNameFault(name);
   if (fault !== undefined) throw new UsageError(`the name ${JSON.stringify(name)} ${fault}`);
   using store = await SqliteStore.open(file);

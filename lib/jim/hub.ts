@@ -24,7 +24,7 @@ import { type NewMessage, type Store, type StoredMessage, StoreError } from "./s
 export const MAX_ROOMS = 10_000;
 export const MAX_ROOMS_OF_MEMBER = 100;
 export const MAX_CONTACTS = 1000;
-export const MAX_USERS_LISTED = 1000;
+const MAX_USERS_LISTED = 1000;
 /** How many messages that waited are sent before the receiver has taken them. */
 const WAITING_PAGE = 50;
 /** Bytes of messages that are sent at once: half of what may wait for a slow reader, who must not be lost for asking. */
