@@ -1,7 +1,8 @@
 import { type Effect, Hub, type HubOptions, MAX_CONTACTS, MAX_ROOMS, MAX_ROOMS_OF_MEMBER } from "../../lib/jim/hub.ts";
 import { type Answer, type Event, EVERYONE, type Message, type Request } from "../../lib/jim/messages.ts";
-import { MemoryStore, StoreError } from "../../lib/jim/store.ts";
+import { StoreError } from "../../lib/jim/store.ts";
 import { assert, assertEquals, assertStringIncludes } from "../assert.ts";
+import { MemoryStore } from "../memory_store.ts";
 
 /** Passwords kept as they are, and how often they were asked. */
 class PlainPasswords {

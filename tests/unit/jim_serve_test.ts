@@ -1,9 +1,9 @@
-import { MemoryStore } from "../../lib/jim/store.ts";
 import { ScryptPasswords } from "../../lib/net/jim/passwords.ts";
 import { JimServer } from "../../lib/net/jim/serve.ts";
 import { Log } from "../../lib/net/log.ts";
 import type { SocketConnection } from "../../lib/net/tcp.ts";
 import { assertEquals, assertRejects } from "../assert.ts";
+import { MemoryStore } from "../memory_store.ts";
 
 /** A connection that brings one chunk and takes no byte: its reads learn that it is lost later than its writes. */
 function halfDead(chunk: string): SocketConnection {

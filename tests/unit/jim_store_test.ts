@@ -1,9 +1,10 @@
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { EVERYONE } from "../../lib/jim/messages.ts";
-import { type HistoryQuery, MemoryStore, type Store } from "../../lib/jim/store.ts";
+import type { HistoryQuery, Store } from "../../lib/jim/store.ts";
 import { migrate, SqliteStore } from "../../lib/net/jim/sqlite_store.ts";
 import { assertEquals, assertThrows } from "../assert.ts";
+import { MemoryStore } from "../memory_store.ts";
 
 /** The stores, each empty. */
 const STORES: Record<string, () => Promise<Store & Partial<Disposable>>> = {
