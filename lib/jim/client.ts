@@ -7,11 +7,11 @@
 import { UsageError } from "../errors.ts";
 import { printable } from "../text.ts";
 import { formatDuration } from "../units.ts";
-import { addresseeFault, COMMAND_HELP, parseCommand, type Vocabulary } from "./client_commands.ts";
+import { COMMAND_HELP, parseCommand, type Vocabulary } from "./client_commands.ts";
 import { A, type Dialect, type JsonObject } from "./dialects.ts";
 import { type Answer, type Event, EVERYONE, LIMITS, type Message, type Request } from "./messages.ts";
 import { Inbox } from "./inbox.ts";
-import { isRoom } from "./names.ts";
+import { addresseeFault, isRoom } from "./names.ts";
 import { costOf, TokenBucket } from "./rate_limit.ts";
 import { ClientWire } from "./wire.ts";
 
@@ -403,7 +403,7 @@ export class JimClient {
   /** Sends the next request, if none is under way. */
   #pump(): void {
     if (this.#over || this.#state === "offline" || this.#outstanding !== undefined) return;
-    if (this.#quitting && this.#state === "online" && !this.busy) this.#doOnce(goodbye);
+    if (this.#quitting && this.#state === "online" && !this.busy) this.#doOnce({ action: "quit" }, "goodbye");
     const errands = this.#urgent.length > 0 || this.#state !== "online" ? this.#urgent : this.#wanted;
     const [errand] = errands;
     if (errand === undefined || !this.#bucket.take(this.#clock(), costOf(errand.request.action))) return;
@@ -435,13 +435,13 @@ export class JimClient {
       : this.#passwordNeeded
       ? { action: "authenticate", name, password: this.#password! }
       : this.#presence();
-    this.#urgent.push({ request, purpose: "login" });
+    this.#do(request, "login");
   }
 
   #hearLogin({ action }: Request, { code, text }: Answer): void {
     if (code < 300) {
       const untold = action === "authenticate" && this.#known && this.#status !== undefined;
-      if (untold) this.#doOnce({ request: this.#presence(), purpose: "alive" });
+      if (untold) this.#doOnce(this.#presence(), "alive");
       if (action !== "register") return this.#loggedIn();
       this.#registering = false;
       this.#keepsHistory = true; // only servers like ours can do that
@@ -482,8 +482,8 @@ export class JimClient {
   }
 
   /** The same, unless it is to be done already. */
-  #doOnce(errand: Errand): void {
-    if (!this.#urgent.some(({ purpose }) => purpose === errand.purpose)) this.#urgent.push(errand);
+  #doOnce(request: Request, purpose: Purpose): void {
+    if (!this.#urgent.some((errand) => errand.purpose === purpose)) this.#do(request, purpose);
   }
 
   // --- Answers ---------------------------------------------------------------------------------------------------------
@@ -603,7 +603,7 @@ export class JimClient {
   }
 
   #answerProbe(): void {
-    if (this.#state === "online") this.#doOnce({ request: this.#presence(), purpose: "alive" });
+    if (this.#state === "online") this.#doOnce(this.#presence(), "alive");
   }
 
   #hearGarbage(text: string): void {
@@ -694,8 +694,6 @@ export class JimClient {
     this.#tell(line);
   }
 }
-
-const goodbye: Errand = { request: { action: "quit" }, purpose: "goodbye" };
 
 /** How many items of a list follow an answer, of those that were asked for. */
 function announced(request: Request, { quantity = 0 }: Answer): number {

@@ -4,7 +4,7 @@
  */
 import { UsageError } from "../errors.ts";
 import { EVERYONE, LIMITS, type Request } from "./messages.ts";
-import { countCharacters, isRoom, roomNameFault, userNameFault } from "./names.ts";
+import { addresseeFault, countCharacters, roomNameFault, userNameFault } from "./names.ts";
 
 /** What a line means. */
 export type Command =
@@ -136,11 +136,6 @@ export function parseCommand(line: string): Command | undefined {
     if (!(error instanceof UsageError)) throw error;
     throw new UsageError(`${error.message}: /${word} ${args}`.trimEnd());
   }
-}
-
-/** What is wrong with an addressee, as the end of a sentence. */
-export function addresseeFault(name: string): string | undefined {
-  return name === EVERYONE ? undefined : isRoom(name) ? roomNameFault(name) : userNameFault(name);
 }
 
 /** The names that a line may be completed with. */

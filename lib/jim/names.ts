@@ -2,7 +2,7 @@
  * Names of users and rooms.
  * @module
  */
-import { LIMITS } from "./messages.ts";
+import { EVERYONE, LIMITS } from "./messages.ts";
 
 /**
  * Controls, bidirectional and zero-width characters, lone surrogates, characters for private use, line separators; fillers,
@@ -42,6 +42,11 @@ export function userNameFault(name: string): string | undefined {
 export function roomNameFault(name: string): string | undefined {
   if (!isRoom(name)) return "does not begin with #";
   return name.length === 1 ? "is empty" : nameFault(name);
+}
+
+/** The same for whom a message may be for: a user, a room, or everybody. */
+export function addresseeFault(name: string): string | undefined {
+  return name === EVERYONE ? undefined : isRoom(name) ? roomNameFault(name) : userNameFault(name);
 }
 
 function nameFault(name: string): string | undefined {

@@ -29,7 +29,7 @@ import {
   type Message,
   type Request,
 } from "./messages.ts";
-import { countCharacters, isRoom, roomNameFault, userNameFault } from "./names.ts";
+import { addresseeFault, countCharacters, roomNameFault, userNameFault } from "./names.ts";
 
 /** Messages of an answer to `history` that does not say how many. */
 const HISTORY_MESSAGES = 50;
@@ -193,9 +193,13 @@ function readAddressee(object: JsonObject): string {
   if (object.action === "to_all") return EVERYONE;
   const to = readString(object, "to");
   if (to === undefined && object.action === "message") return EVERYONE;
-  const name = required(object, "to", to).normalize("NFC");
+  return addressee("to", required(object, "to", to));
+}
+
+function addressee(place: string, given: string): string {
+  const name = given.normalize("NFC");
   if (BROADCASTS.has(name)) return EVERYONE;
-  check("to", isRoom(name) ? roomNameFault(name) : userNameFault(name));
+  check(place, addresseeFault(name));
   return name;
 }
 
@@ -215,17 +219,14 @@ function readUserName(object: JsonObject, field: "name" | "contact"): string {
 function readHistory(object: JsonObject): Request {
   const { with: partner, after, limit = HISTORY_MESSAGES } = object;
   if (partner !== undefined && typeof partner !== "string") throw new ProtocolError("with must be a string");
-  const name = partner?.normalize("NFC");
-  if (name !== undefined && !BROADCASTS.has(name)) {
-    check("with", isRoom(name) ? roomNameFault(name) : userNameFault(name));
-  }
+  const name = partner === undefined ? undefined : addressee("with", partner);
   if (!isCount(limit) || limit < 1 || limit > LIMITS.history) {
     throw new ProtocolError(`limit must be a whole number from 1 to ${LIMITS.history}`);
   }
   if (after !== undefined && !isCount(after)) throw new ProtocolError("after must be the id of a message");
   return {
     action: "history",
-    ...optional("with", name !== undefined && BROADCASTS.has(name) ? EVERYONE : name),
+    ...optional("with", name),
     ...optional("after", after),
     limit,
   };

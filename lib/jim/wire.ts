@@ -113,7 +113,7 @@ export class ServerWire {
   }
 
   /** The unfinished object takes too long: forgets it and gives the refusal. */
-  giveUp(): ClientSaid {
+  giveUp(): ClientSaid & { readonly type: "refusal" } {
     this.#stream.reset();
     return refuse("the object was not completed in time");
   }
@@ -153,7 +153,7 @@ export class ServerWire {
   }
 }
 
-function refuse(text: string, close = false): ClientSaid {
+function refuse(text: string, close = false): ClientSaid & { readonly type: "refusal" } {
   return { type: "refusal", answer: answerTo(undefined, 400, { text }), close };
 }
 
@@ -191,7 +191,7 @@ export type ServerSaid =
   /** Nothing that can be understood; `text` says why. */
   | { readonly type: "garbage"; readonly text: string };
 
-/** The client's end of a connection. It speaks dialect A and understands all. */
+/** The client's end of a connection. It speaks one dialect, A unless it is told another, and understands all. */
 export class ClientWire {
   readonly #stream = new JsonStream(STREAM);
   readonly #dialect: Dialect;

@@ -101,7 +101,7 @@ export class Outbox {
 
   /** Writes what waits. For the dispatcher. */
   write(): void {
-    if (this.#closed) return;
+    if (this.#state === "closed") return;
     const pace = this.#nextPace();
     if (pace === undefined) return this.#settle("idle");
     if (pace.type === "wait") return this.#pauseFor(pace.ms);
@@ -123,10 +123,6 @@ export class Outbox {
     this.#settle("closed");
     this.#options.connection.close(); // the read tells why
   };
-
-  get #closed(): boolean {
-    return this.#state === "closed";
-  }
 
   #nextPace(): Pace | undefined {
     const { streams, dialect } = this.#options.wire;

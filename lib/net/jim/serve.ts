@@ -181,8 +181,8 @@ export class JimServer implements Disposable {
     for (const peer of this.#peers) {
       if (peer.objectSince === undefined || peer.objectSince > latest) continue;
       peer.objectSince = undefined;
-      const said = peer.wire.giveUp();
-      if (said.type === "refusal") this.#hub.refuse(peer, said.answer, said.close);
+      const { answer, close } = peer.wire.giveUp();
+      this.#hub.refuse(peer, answer, close);
     }
   }
 
