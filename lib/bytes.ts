@@ -19,6 +19,12 @@ export function decodeText(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
+/** A line without its LF or CRLF; no copy. */
+export function withoutLineEnd(line: Uint8Array): Uint8Array {
+  if (line.at(-1) !== 0x0a) return line;
+  return line.subarray(0, line.at(-2) === 0x0d ? -2 : -1);
+}
+
 /**
  * Writes an unsigned integer of `width` bytes (1 to 6) at `offset`.
  *

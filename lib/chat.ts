@@ -5,7 +5,7 @@
  * @module
  */
 import { concat } from "@std/bytes";
-import { encodeText } from "./bytes.ts";
+import { encodeText, withoutLineEnd } from "./bytes.ts";
 import { MAX_DATAGRAM } from "./datagram.ts";
 import { TruncatedError, UsageError } from "./errors.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
@@ -139,9 +139,4 @@ export class Talk {
     this.#turns = all ? 0 : Math.max(0, this.#turns - 1);
     return bytes;
   }
-}
-
-function withoutLineEnd(message: Uint8Array): Uint8Array {
-  if (message.at(-1) !== LF[0]) return message;
-  return message.subarray(0, message.at(-2) === 0x0d ? -2 : -1);
 }

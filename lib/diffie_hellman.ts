@@ -19,6 +19,7 @@ import type { Conversation } from "./conversation.ts";
 import { DH_GROUPS, type DhGroup, type GroupName, type RandomSource, systemRandom } from "./dh_groups.ts";
 import { ED25519_KEY_LENGTH, ED25519_SIGNATURE_LENGTH, type Ed25519Identity, verifyEd25519 } from "./ed25519.ts";
 import { AuthenticationError, FrameTooLargeError, ProtocolError } from "./errors.ts";
+import { encodeFrame } from "./framing.ts";
 import { hkdfExpand, hkdfExtract } from "./hkdf.ts";
 import type { Role } from "./hmac_auth.ts";
 
@@ -267,9 +268,7 @@ function proofLength(mode: DhMode): number {
 }
 
 function withLength(bytes: Uint8Array): Uint8Array {
-  const length = new Uint8Array(2);
-  writeUint(length, bytes.length, { width: 2 });
-  return concat([length, bytes]);
+  return encodeFrame(bytes, { width: 2 });
 }
 
 function sendMessage(bytes: Uint8Array): { readonly send: Uint8Array } {

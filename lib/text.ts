@@ -3,12 +3,10 @@
  * @module
  */
 import { concat } from "@std/bytes";
-import { encodeText } from "./bytes.ts";
+import { decodeText, encodeText } from "./bytes.ts";
 
 /** A stretch of valid text, or of bytes that are no UTF-8. */
 export type TextRun = string | Uint8Array;
-
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
  * Splits a byte stream into valid text and invalid bytes without losing either: a character cut by the end of a chunk
@@ -33,7 +31,7 @@ export class Utf8Reader {
     let i = 0;
     const finishRun = () => {
       const run = bytes.subarray(start, i);
-      if (run.length > 0) runs.push(valid ? decoder.decode(run) : run.slice());
+      if (run.length > 0) runs.push(valid ? decodeText(run) : run.slice());
       start = i;
     };
     for (; i < bytes.length;) {

@@ -2,6 +2,7 @@
  * The frame of every client program: `[HOST] [PORT]`, messages from `-m` or stdin, replies on stdout.
  * @module
  */
+import { encodeText } from "../bytes.ts";
 import { programName, type ProgramPath, PROGRAMS, runCommand } from "../programs.ts";
 import { ReceiveBuffer } from "../receive_buffer.ts";
 import { printableBytes } from "../text.ts";
@@ -73,7 +74,7 @@ export function notice(path: ProgramPath, line: string): void {
 /** The messages to send: those of `-m`, or else each line of stdin, without its end, until the end of input. */
 export async function* messages(texts: readonly string[]): AsyncGenerator<Uint8Array> {
   if (texts.length > 0) {
-    for (const text of texts) yield new TextEncoder().encode(text);
+    for (const text of texts) yield encodeText(text);
     return;
   }
   const lines = new ReceiveBuffer();
@@ -89,7 +90,7 @@ export async function* messages(texts: readonly string[]): AsyncGenerator<Uint8A
  * cannot run control sequences there.
  */
 export function printReply(reply: Uint8Array): Promise<void> {
-  const line = Deno.stdout.isTerminal() ? new TextEncoder().encode(printableBytes(reply)) : reply;
+  const line = Deno.stdout.isTerminal() ? encodeText(printableBytes(reply)) : reply;
   return attempt("write to stdout", () => {
     for (const part of [line, Uint8Array.of(0x0a)]) {
       for (let written = 0; written < part.length;) written += Deno.stdout.writeSync(part.subarray(written));

@@ -2,7 +2,7 @@
  * Secrets from a file or the environment; never from the command line, where every user of the machine can read them.
  * @module
  */
-import { decodeText, encodeText } from "../bytes.ts";
+import { decodeText, encodeText, withoutLineEnd } from "../bytes.ts";
 import { UsageError } from "../errors.ts";
 import { option, text } from "./cli.ts";
 import { attempt, AttemptError } from "./failure.ts";
@@ -101,9 +101,4 @@ async function readPrivateBytes(path: string, what: string): Promise<Uint8Array>
     if (mode !== null && (mode & 0o077) !== 0) throw new NotPrivateError("others may read it");
     return withoutLineEnd(await Deno.readFile(path));
   }, (error) => error instanceof NotPrivateError ? `chmod 600 ${path}` : undefined);
-}
-
-function withoutLineEnd(bytes: Uint8Array): Uint8Array {
-  if (bytes.at(-1) !== 0x0a) return bytes;
-  return bytes.subarray(0, bytes.at(-2) === 0x0d ? -2 : -1);
 }

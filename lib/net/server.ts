@@ -5,6 +5,7 @@
 import { formatAddress } from "../address.ts";
 import { programName, type ProgramPath, PROGRAMS } from "../programs.ts";
 import {
+  type CommandLine,
   duration,
   flag,
   host,
@@ -90,8 +91,8 @@ export function runServer<Options extends OptionTable, Positionals extends Optio
   ) => Promise<number | void>,
 ): Promise<never> {
   const table = { ...connectionOptions(maxConnections), ...options };
-  return runDatagramServer(
-    { path, options: table, ...(positionals === undefined ? {} : { positionals }) },
+  return runListener(
+    { path, options: table, positionals: positionals ?? {} },
     (values, context) => main(values as unknown as OptionValues<Options & Positionals> & ServerOptions, context),
   );
 }
@@ -101,16 +102,27 @@ export function runServer<Options extends OptionTable, Positionals extends Optio
  * but has no connections to limit, close or log.
  */
 export function runDatagramServer<Options extends OptionTable>(
-  { path, options, positionals = {} }: Omit<ServerProgram<Options, OptionTable>, "maxConnections">,
-  main: (options: OptionValues<Options> & ListenOptions, context: ServerContext) => Promise<number | void>,
+  { path, options }: Pick<ServerProgram<Options>, "path" | "options">,
+  main: (options: OptionValues<Options> & ListenOptions, context: ServerContext) => Promise<void>,
 ): Promise<never> {
   const unused = Object.entries(connectionOptions(MAX_CONNECTIONS)).map(([name, option]) => [
     name,
     { ...option, help: "of no effect: UDP has no connections" },
   ]);
-  const table = { ...listenOptions(PROGRAMS[path].port), ...Object.fromEntries(unused), ...options };
+  return runListener(
+    { path, options: { ...Object.fromEntries(unused), ...options }, positionals: {} },
+    (values, context) => main(values as unknown as OptionValues<Options> & ListenOptions, context),
+  );
+}
+
+/** What servers of both kinds have in common. */
+function runListener(
+  { path, options, positionals }: CommandLine<OptionTable, OptionTable>,
+  main: (values: ListenOptions, context: ServerContext) => Promise<number | void>,
+): Promise<never> {
+  const table = { ...listenOptions(PROGRAMS[path].port), ...options };
   return runProgram({ path, options: table, positionals }, async (values) => {
-    const settings = values as unknown as OptionValues<Options> & ListenOptions;
+    const settings = values as unknown as ListenOptions;
     const log = new Log(programName(path), settings);
     let bound = false;
     const listening = (address: Deno.NetAddr) => {
