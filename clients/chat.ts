@@ -20,10 +20,7 @@ if (import.meta.main) {
   const options = { ...RAW_OPTION, timeout: timeoutOption("0"), ...OPTIONAL_SECURE_CLIENT_OPTIONS };
   await runClient({ path: PATH, options }, async ({ host, port, message, raw, timeout, ...secure }) => {
     const target = { hostname: host, port, timeout, hint: serverHint("servers/chat", port) };
-    await using connection = await connectOptionallySecured(
-      { ...target, path: PATH },
-      secure,
-    );
+    await using connection = await connectOptionallySecured({ ...target, path: PATH }, secure);
     using terminal = await Terminal.open(message);
     await talkOver(connection, { ...visit(PATH, connection.peer, terminal), raw, timeout });
   });

@@ -65,13 +65,11 @@ async function deceive(client: Connection, server: Connection, print: (line: str
   print(`the client's ${describe(asServer)}`);
   print(`the server's ${describe(asClient)}`);
   if (asServer.status === "fulfilled" && asClient.status === "fulfilled") {
-    const ends = [{ connection: client, session: asServer.value }, {
-      connection: server,
-      session: asClient.value,
-    }] as const;
+    const clientEnd = { connection: client, session: asServer.value };
+    const serverEnd = { connection: server, session: asClient.value };
     await Promise.all([
-      relay(...ends, (message) => print(`client: ${message}`)),
-      relay(ends[1], ends[0], (message) => print(`server: ${message}`)),
+      relay(clientEnd, serverEnd, (message) => print(`client: ${message}`)),
+      relay(serverEnd, clientEnd, (message) => print(`server: ${message}`)),
     ]);
   } else if (asClient.status === "rejected" && asClient.reason instanceof AuthenticationError) {
     await writeAll(server, bluff());

@@ -121,8 +121,8 @@ async function compare(
     using source = await SourceFile.open(path, context.signal);
     const sha256 = await source.hash(source.size);
     const answer = await context.dialer.ask({ verb: "STAT", name, size: source.size, sha256 });
-    const isSame = answer.code === CODE.complete && COMPLETE.parse(answer.text).sha256 === sha256;
-    if (isSame && COMPLETE.parse(answer.text).size === source.size) {
+    const there = answer.code === CODE.complete ? COMPLETE.parse(answer.text) : undefined;
+    if (there?.sha256 === sha256 && there.size === source.size) {
       const outcome = { size: source.size, sha256, offset: source.size, alreadyThere: true };
       return report({ command: "get", file: path, name }, outcome, NOTHING_MOVED);
     }

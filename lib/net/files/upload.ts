@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import type { UploadCommand } from "../../files/commands.ts";
 import { formatRate, LeastRate, RateLimit } from "../../files/rate.ts";
 import { partialName } from "../../files/partial.ts";
-import { CODE, PROGRESS, SEND, STORED } from "../../files/replies.ts";
+import { CODE, OTHER_OFFSET, PROGRESS, SEND, STORED } from "../../files/replies.ts";
 import { safeName } from "../../files/safe_name.ts";
 import {
   bodyAfterRefusal,
@@ -251,8 +251,8 @@ async function prefixHash(service: FileService, peer: Peer, { found, offset }: {
   const hash = await service.partials.hashPrefix(found, offset, hashOptions(service, peer));
   if (hash !== undefined) return hash;
   service.partials.remove(found.data);
-  const text = "offset 0 prefix=- what was kept is damaged and has been removed";
-  throw new RefusedError(CODE.differentSource, text);
+  const nothing = OTHER_OFFSET.format({ offset: 0, prefix: undefined });
+  throw new RefusedError(CODE.differentSource, `${nothing} what was kept is damaged and has been removed`);
 }
 
 /** Answers 213 when the very same file is there. */
@@ -260,8 +260,7 @@ async function checkPresentDigest(service: FileService, peer: Peer, command: Upl
   const info = service.folder.look(command.name);
   if (info === undefined || !isPlain(info) || !wantsDigestOf(command, info)) return;
   const digest = await digestOf(service, peer, command.name);
-  const refusal = judgePresent({ ...command, overwrite: true }, { size: info.size, sha256: digest });
-  RefusedError.check(refusal);
+  RefusedError.check(judgePresent({ ...command, overwrite: true }, { size: info.size, sha256: digest }));
 }
 
 /** Refuses a name that is taken. */
