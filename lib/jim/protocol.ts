@@ -196,6 +196,7 @@ function readAddressee(object: JsonObject): string {
   return addressee("to", required(object, "to", to));
 }
 
+/** A user or a room, in NFC; {@linkcode EVERYONE}, by whichever name everybody was meant. */
 function addressee(place: string, given: string): string {
   const name = given.normalize("NFC");
   if (BROADCASTS.has(name)) return EVERYONE;
