@@ -15,8 +15,9 @@ import {
   LIMITS,
   type Request,
 } from "./messages.ts";
+import { GuessLimit } from "./guess_limit.ts";
 import { isRoom } from "./names.ts";
-import { costOf, GuessLimit, type RateLimit, TokenBucket } from "./rate_limit.ts";
+import { costOf, type RateLimit, TokenBucket } from "./rate_limit.ts";
 import { type Room, Rooms, Watchers } from "./rooms.ts";
 import { type NewMessage, type Store, type StoredMessage, StoreError } from "./store.ts";
 

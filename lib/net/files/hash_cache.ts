@@ -6,7 +6,7 @@ import type { Hash } from "node:crypto";
 import { TruncatedError } from "../../errors.ts";
 import { WORKING } from "../../files/replies.ts";
 import { onDisk } from "./disk.ts";
-import type { Turns } from "./watch.ts";
+import type { Turns } from "./turns.ts";
 
 /** How many digests are kept. */
 const MAX_ENTRIES = 10_000;

@@ -16,7 +16,8 @@ import { StampedCache } from "./hash_cache.ts";
 import { Partials } from "./partials.ts";
 import type { Peer, PeerTimeouts } from "./peer.ts";
 import { RefusedError } from "./refused.ts";
-import { Turns, Watch } from "./watch.ts";
+import { Turns } from "./turns.ts";
+import { Watch } from "./watch.ts";
 
 /** How long the older connection of an upload may take to put down what has come, in ms. */
 const TAKEOVER_MS = 2000;
