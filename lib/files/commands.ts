@@ -5,6 +5,7 @@
  */
 import { ProtocolError } from "../errors.ts";
 import { quote, unquote } from "./quoting.ts";
+import { CODE } from "./replies.ts";
 
 /** The longest line, its end included, in bytes. */
 export const MAX_LINE_LENGTH = 4096;
@@ -255,7 +256,7 @@ function findVerb(text: string): Verb | undefined {
 export function parseCommand(line: string): Command {
   const [, word = "", rest = ""] = /^[ \t]*([^ \t]*)[ \t]?(.*)$/s.exec(line) ?? [];
   const verb = findVerb(word);
-  if (verb === undefined) throw new CommandError(500, `unknown command ${word.slice(0, 20)}: try HELP`);
+  if (verb === undefined) throw new CommandError(CODE.unknown, `unknown command ${word.slice(0, 20)}: try HELP`);
   if (verb === "ECHO") return { verb, text: rest };
   try {
     const command = { verb, ...readArguments(splitWords(rest), SYNTAX[verb]) } as Command;
@@ -263,7 +264,7 @@ export function parseCommand(line: string): Command {
     return command;
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw new CommandError(501, `${error.message}: ${SYNTAX[verb].usage}`, verb === "UPLOAD");
+    throw new CommandError(CODE.badArguments, `${error.message}: ${SYNTAX[verb].usage}`, verb === "UPLOAD");
   }
 }
 

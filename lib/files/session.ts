@@ -120,7 +120,7 @@ export class CommandReader {
     this.#digestFollows = false;
     const digest = line.trim().toLowerCase();
     if (!/^[0-9a-f]{64}$/.test(digest)) {
-      throw new CommandError(501, "after the body comes its SHA-256 as 64 hex digits");
+      throw new CommandError(CODE.badArguments, "after the body comes its SHA-256 as 64 hex digits");
     }
     return { type: "digest", sha256: digest };
   }
@@ -147,7 +147,7 @@ function editLine(bytes: Uint8Array): string {
   try {
     line = utf8.decode(bytes);
   } catch {
-    throw new CommandError(500, "bad characters: a line is UTF-8");
+    throw new CommandError(CODE.unknown, "bad characters: a line is UTF-8");
   }
   const kept: string[] = [];
   for (const character of line) {
@@ -155,7 +155,7 @@ function editLine(bytes: Uint8Array): string {
     else kept.push(character);
   }
   const edited = kept.join("");
-  if (CONTROL.test(edited)) throw new CommandError(500, "bad characters: a line has no controls");
+  if (CONTROL.test(edited)) throw new CommandError(CODE.unknown, "bad characters: a line has no controls");
   return edited;
 }
 

@@ -23,6 +23,8 @@ import { RefusedError } from "./refused.ts";
 /** How long and for how many partials the state of the digest is kept: with it an upload goes on at once. */
 const KEPT_MS = 600_000;
 const MAX_KEPT = 1000;
+/** The most that is read of a record, in bytes: several times what one has. */
+const MAX_RECORD = 4096;
 
 /** What has come of an upload that is under way no more. */
 export interface Found {
@@ -64,7 +66,7 @@ export class Partials {
     using opened = this.#folder.open(name);
     if (opened === undefined) return new Uint8Array();
     return onDisk(() => {
-      const content = new Uint8Array(Math.min(opened.info.size, 4096));
+      const content = new Uint8Array(Math.min(opened.info.size, MAX_RECORD));
       return content.subarray(0, opened.file.readSync(content) ?? 0);
     });
   }

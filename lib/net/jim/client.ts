@@ -20,6 +20,8 @@ import { Condition, delay, withDeadline } from "../timing.ts";
 
 /** How long to wait before connecting anew, in ms: at first, and at most after doubling. */
 const RETRY_MS = { first: 500, most: 8000 };
+/** The most that one read takes, in bytes. */
+const READ_SIZE = 64 * 1024;
 /** How often the client is told that time passes, in ms. */
 const TICK_MS = 250;
 
@@ -189,7 +191,7 @@ class Conversation implements Disposable {
     await using _ = connection;
     this.#act(() => this.#client.connected());
     try {
-      const buffer = new Uint8Array(64 * 1024);
+      const buffer = new Uint8Array(READ_SIZE);
       for (let count; (count = await connection.read(buffer)) !== null;) {
         this.#act(() => this.#client.receive(buffer.subarray(0, count!)));
       }
@@ -250,7 +252,7 @@ async function readToEnd(connection: SocketConnection): Promise<void> {
 }
 
 async function readAnswer(connection: SocketConnection, wire: ClientWire): Promise<ServerSaid & { type: "answer" }> {
-  const buffer = new Uint8Array(64 * 1024);
+  const buffer = new Uint8Array(READ_SIZE);
   for (let count; (count = await connection.read(buffer)) !== null;) {
     wire.receive(buffer.subarray(0, count));
     for (let said; (said = wire.next()) !== undefined;) {
