@@ -95,6 +95,15 @@ Deno.test("README: what the client of files puts is there", async () => {
   assertEquals(await Deno.readTextFile(`${folder.path}/README.md`), README);
 });
 
+Deno.test("README: the library can be imported as it says", async () => {
+  await using folder = new TestFolder();
+  await Deno.writeTextFile(`${folder.path}/deno.json`, lineOf('{ "links"').replace("../netlab", ROOT));
+  const program = 'import { encodeFrame } from "@netlab/netlab"; console.log(encodeFrame(Uint8Array.of(7)).toHex());';
+  await Deno.writeTextFile(`${folder.path}/main.ts`, program);
+  const { code, stdout, stderr } = await runTool(Deno.execPath(), ["run", "--check", `${folder.path}/main.ts`]);
+  assertEquals([code, stdout], [0, "0000000107\n"], stderr);
+});
+
 testWith(["python3"], "README: its web server knows what .ts is", async () => {
   const [, script] = /'(.*)'/.exec(lineOf("python3 -c"))!;
   await using site = startTool("python3", ["-u", "-c", script!.replace("test(S", "test(S, port=0")]);
