@@ -17,7 +17,30 @@ import {
 /** From this length on, in bytes, WebCrypto's AES is faster than node:crypto's, above all with several records under way. */
 export const WEB_CRYPTO_FROM = 12 * 1024;
 
-/** The runtime's own: AES-256-GCM (NIST SP 800-38D) and ChaCha20-Poly1305 (RFC 8439). */
+/**
+ * The runtime's own: AES-256-GCM (NIST SP 800-38D) and ChaCha20-Poly1305 (RFC 8439).
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { portableBackend as backend, RecordReader, RecordWriter } from "@netlab/netlab";
+ *
+ * // What a handshake gives both ends for one direction.
+ * const direction = () => ({ suite: "AESGCM" as const, key: new Uint8Array(32).fill(7), counter: 0 });
+ * const writer = new RecordWriter(direction(), { backend });
+ * const reader = new RecordReader(direction(), { backend });
+ *
+ * writer.append(new TextEncoder().encode("hello"));
+ * const batch = writer.take()!;
+ * await batch.sealed;
+ * reader.space().set(batch.bytes); // what a socket would read there
+ * reader.received(batch.bytes.length);
+ * writer.recycle(batch);
+ *
+ * const text = new Uint8Array(10);
+ * assertEquals(await reader.next(), true);
+ * assertEquals(new TextDecoder().decode(text.subarray(0, reader.take(text))), "hello");
+ * ```
+ */
 export const portableBackend: NonceBackend = {
   name: "portable",
   cipher: (suite, key, nonceOf) =>
