@@ -9,7 +9,7 @@
  */
 import { UsageError } from "../lib/errors.ts";
 import { DIALECTS } from "../lib/jim/dialects.ts";
-import { userNameFault } from "../lib/jim/names.ts";
+import { addresseeFault, userNameFault } from "../lib/jim/names.ts";
 import { flag, oneOf, option, text } from "../lib/net/cli.ts";
 import { runClient, serverHint, timeoutOption } from "../lib/net/client.ts";
 import { converseOverJim, presentOnce } from "../lib/net/jim/client.ts";
@@ -22,8 +22,12 @@ const PATH = "clients/jim";
 const VARIABLE = "NETLAB_JIM_PASSWORD";
 
 const OPTIONS = {
-  name: option({ short: "n", value: "NAME", parse: parseName, help: "who you are" }),
-  to: option({ value: "NAME", parse: text, help: "whom lines are for that are no commands: a user, #room or #all" }),
+  name: option({ short: "n", value: "NAME", parse: checkedBy(userNameFault), help: "who you are" }),
+  to: option({
+    value: "NAME",
+    parse: checkedBy(addresseeFault),
+    help: "whom lines are for that are no commands: a user, #room or #all",
+  }),
   passwordFile: option({
     value: "FILE",
     parse: text,
@@ -38,15 +42,18 @@ const OPTIONS = {
     default: "A",
     help: `how the server spells it: ${DIALECTS.map(({ name }) => name).join(", ")}`,
   }),
-  timeout: timeoutOption("10s"),
+  timeout: { ...timeoutOption("10s"), help: "how long connecting may take, and the answer to --once; 0: for ever" },
   ...OPTIONAL_SECURE_CLIENT_OPTIONS,
 };
 
-function parseName(given: string): string {
-  const name = given.normalize("NFC");
-  const fault = userNameFault(name);
-  if (fault === undefined) return name;
-  throw new UsageError(`${JSON.stringify(given)} ${fault}`);
+/** A name in NFC, where nothing is wrong with it. */
+function checkedBy(faultOf: (name: string) => string | undefined): (given: string) => string {
+  return (given) => {
+    const name = given.normalize("NFC");
+    const fault = faultOf(name);
+    if (fault === undefined) return name;
+    throw new UsageError(`${JSON.stringify(given)} ${fault}`);
+  };
 }
 
 async function loadPassword(file: string | undefined): Promise<string | undefined> {
@@ -67,7 +74,7 @@ if (import.meta.main) {
       connect,
       messages,
       name,
-      to: to?.normalize("NFC"),
+      to,
       password,
     });
   });

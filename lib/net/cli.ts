@@ -99,7 +99,7 @@ export function oneOf<Word extends string>(...words: Word[]): (text: string) => 
   return (given) => {
     const word = words.find((word) => word === given);
     if (word !== undefined) return word;
-    throw new UsageError(`${JSON.stringify(given)} is not one of ${words.join(", ")}`);
+    throw new UsageError(`${JSON.stringify(given)} is not ${words.length > 1 ? "one of " : ""}${words.join(", ")}`);
   };
 }
 
@@ -129,7 +129,7 @@ export function parseCommandLine<Options extends OptionTable, Positionals extend
   const entries = Object.entries(table);
   const named = (test: (option: Option<unknown>) => boolean) =>
     entries.filter(([, option]) => test(option)).map(([name]) => flagName(name));
-  const parsed: Record<string, unknown> = parseArgs(spellOut(args, table), {
+  const parsed: Record<string, unknown> = parseArgs(spellOut(args, table, positionals), {
     boolean: named(({ kind }) => kind === "flag"),
     string: [...named(({ kind }) => kind !== "flag"), "_"],
     collect: named(({ kind }) => kind !== "flag"),
@@ -152,7 +152,9 @@ export function parseCommandLine<Options extends OptionTable, Positionals extend
   const given = parsed["_"] as string[];
   const places = Object.entries(positionals);
   if (given.length > places.length && places.at(-1)?.[1].kind !== "rest") {
-    throw new UsageError(`unexpected argument ${JSON.stringify(given[places.length])}`);
+    const first = given[places.length]!;
+    const hint = "port" in table && /^\d+$/.test(first) ? { hint: `a port: --port ${first}` } : {};
+    throw new UsageError(`unexpected argument ${JSON.stringify(first)}`, hint);
   }
   places.forEach(([name, option], i) =>
     assign(name, option.value ?? name, option, given.slice(i, option.kind === "rest" ? undefined : i + 1))
@@ -167,7 +169,7 @@ const GIVEN = /^(--[^=]*|-[^-])(.*)$/su;
  * The same command line in the one spelling that parseArgs takes as it is, `--port=9001 --quiet -- HOST`; left to itself it
  * guesses: it would lose the value of `-m ""` and of `-qp=9001`, and take `false` out of `--quiet false`.
  */
-function spellOut(args: readonly string[], table: OptionTable): string[] {
+function spellOut(args: readonly string[], table: OptionTable, positionals: OptionTable): string[] {
   const options: string[] = [];
   const places: string[] = [];
   const waiting = [...args];
@@ -180,7 +182,7 @@ function spellOut(args: readonly string[], table: OptionTable): string[] {
     const entry = Object.entries(table).find(([name, { short }]) =>
       given === `--${flagName(name)}` || (short !== undefined && given === `-${short}`)
     );
-    if (entry === undefined) throw new UsageError(`unknown option ${given}`);
+    if (entry === undefined) throw unknownOption(given, positionals);
     const [name, option] = entry;
     if (option.kind !== "flag") {
       const value = rest === "" ? takeValue(given, option, waiting) : rest.replace(/^=/, "");
@@ -193,6 +195,13 @@ function spellOut(args: readonly string[], table: OptionTable): string[] {
     }
   }
   return [...options, "--", ...places, ...waiting];
+}
+
+/** Servers have a `--port`, clients a place for it: whoever mixes them up is told. */
+function unknownOption(given: string, positionals: OptionTable): UsageError {
+  const isPlace = Object.keys(positionals).some((name) => given === `--${name}`);
+  const hint = isPlace ? { hint: `without a name: ${formatPlaces(positionals)}` } : {};
+  return new UsageError(`unknown option ${given}`, hint);
 }
 
 /** Takes the argument that follows an option; one that begins with a dash is rather the next option. */
@@ -213,7 +222,7 @@ function flagName(name: string): string {
 export function helpText(commandLine: CommandLine<OptionTable, OptionTable>): string {
   const { path, options, positionals } = commandLine;
   const command = runCommand(path);
-  const usage = [command, ...Object.values(positionals).map(({ value }) => `[${value}]`), "[OPTIONS]"].join(" ");
+  const usage = [command, formatPlaces(positionals), "[OPTIONS]"].filter((part) => part !== "").join(" ");
   const rows = (table: OptionTable, left: (name: string, option: Option<unknown>) => string) =>
     Object.entries(table).map(([name, option]) => [left(name, option), describe(option)] as const);
   const places = rows(positionals, (name, { value }) => `  ${value ?? name}`);
@@ -237,8 +246,12 @@ export function helpText(commandLine: CommandLine<OptionTable, OptionTable>): st
   ].join("\n");
 }
 
-function describe({ kind, help, default: fallback }: Option<unknown>): string {
-  const notes = [kind === "list" ? "may be repeated" : "", fallback === undefined ? "" : `default: ${fallback}`];
+function formatPlaces(positionals: OptionTable): string {
+  return Object.values(positionals).map(({ value }) => `[${value}]`).join(" ");
+}
+
+function describe({ kind, help, default: fallback = "" }: Option<unknown>): string {
+  const notes = [kind === "list" ? "may be repeated" : "", fallback === "" ? "" : `default: ${fallback}`];
   const note = notes.filter((note) => note !== "").join("; ");
   return note === "" ? help : `${help} (${note})`;
 }

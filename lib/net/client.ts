@@ -57,7 +57,12 @@ export function runClient<Options extends OptionTable>(
 
 /** The option of clients that wait. */
 export function timeoutOption(fallback: string): Option<number> {
-  return option({ value: "DURATION", parse: duration, default: fallback, help: "how long to wait for an answer" });
+  return option({
+    value: "DURATION",
+    parse: duration,
+    default: fallback,
+    help: "how long to wait for an answer; 0: for ever",
+  });
 }
 
 /** What to tell a user whose connection is refused: how to start the server, at the `port` where it was looked for. */

@@ -194,7 +194,7 @@ Deno.test("diffie_hellman: who is verified, and how, must be said, once and righ
   const cases: [string[], RegExp][] = [
     [[], /^diffie_hellman: who is to be verified, and how\? \(--psk-file FILE, --sign FILE --peer FILE, or/],
     [["--anonymous"], /--anonymous needs a value: --anonymous insecure/],
-    [["--anonymous", "yes"], /--anonymous: "yes" is not one of insecure/],
+    [["--anonymous", "yes"], /--anonymous: "yes" is not insecure/],
     [[...ANONYMOUS, "--psk-file", short], /exclude each other/],
     [["--peer", short, ...ANONYMOUS], /--peer goes with --sign/],
     [["--psk-file", short], /short: the pre-shared key has 31 bytes, not 32 \(a new one: openssl rand -base64 32\)/],

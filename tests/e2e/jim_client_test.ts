@@ -173,8 +173,9 @@ Deno.test("jim client: exit code 1 when a pipe's wish is refused, 2 for wrong us
     [["127.0.0.1", "1"], "jim: who are you? -n NAME"],
     [["-n", "#tea"], 'jim: --name: "#tea" begins with #'],
     [["-n", "x".repeat(26)], "has 26 characters: limit is 25"],
-    [["-n", "bob", "--to", "#"], "jim: # is empty"],
-    [["-n", "bob", "--once", "msg"], "is not one of presence"],
+    [["-n", "bob", "--to", "#"], 'jim: --to: "#" is empty'],
+    [["-n", "bob", "--to", ""], 'jim: --to: "" is empty'],
+    [["-n", "bob", "--once", "msg"], "is not presence"],
     [["-n", "bob", "--dialect", "Z"], "is not one of A, B, B+, C, D, E"],
   ];
   for (const [more, line] of wrong) {

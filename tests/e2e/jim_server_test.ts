@@ -109,7 +109,7 @@ Deno.test("jim add-user: wrong usage is one line, exit code 2", async () => {
     [["add-user", "bob"], "", "there is no password"],
     [["add-user", "bob"], "x".repeat(200), "the password has more than 128 characters"],
     [["add-user", "bob"], "x\n", "the account would be kept nowhere"],
-    [["remove-user", "bob"], "", "is not one of add-user"],
+    [["remove-user", "bob"], "", "is not add-user"],
   ];
   for (const [args, stdin, message] of wrong) {
     const { code, stdout, stderr } = await run(SERVER, [...args, "--db", ":memory:"], { stdin });

@@ -134,6 +134,18 @@ Deno.test("parseCommandLine: tells how to give a value that begins with a dash",
   assertEquals(error.hint, "a value that begins with a dash: -m=-x");
 });
 
+Deno.test("parseCommandLine: tells whoever takes a client for a server, or a server for a client", () => {
+  const hintOf = (args: string[], commandLine: typeof COMMAND_LINE) =>
+    assertThrows(() => parseCommandLine(args, commandLine), UsageError).hint;
+  assertEquals(hintOf(["--host", "here"], COMMAND_LINE), "without a name: [HOST]");
+  assertEquals(hintOf(["--hos", "here"], COMMAND_LINE), undefined);
+  const port = option({ value: "N", parse: text, help: "where" });
+  const server = { ...COMMAND_LINE, options: { ...COMMAND_LINE.options, port } };
+  assertEquals(hintOf(["here", "9001"], server), "a port: --port 9001");
+  assertEquals(hintOf(["here", "there"], server), undefined);
+  assertEquals(hintOf(["here", "9001"], COMMAND_LINE), undefined);
+});
+
 Deno.test("helpText: lists every argument and option with its default, and ends with an example", () => {
   assertEquals(
     helpText(COMMAND_LINE),
