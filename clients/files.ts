@@ -126,7 +126,8 @@ if (import.meta.main) {
     const signal = stopSignal();
     const tell = (text: string) => prompt.tell(() => notice(PATH, printable(text)));
     const explain = (text: string) => values.verbose && tell(text);
-    const target = { hostname, port, timeout: CONNECT_TIMEOUT_MS, hint: serverHint("servers/files", port) };
+    const hint = serverHint("servers/files", port, " --root DIR");
+    const target = { hostname, port, timeout: CONNECT_TIMEOUT_MS, hint };
     const connect = () => connectOptionallySecured({ ...target, path: PATH }, values);
     await using dialer = new Dialer({ hostname, connect, timeout: values.timeout, signal, explain });
     using prompt = new Prompt(dialer, { texts: values.message, signal });

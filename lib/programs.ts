@@ -144,7 +144,7 @@ export const PROGRAMS = {
     example: "--key rsa.pem",
   },
   "clients/rsa": {
-    idea: "encrypts messages with the server's public key, verifies the signed replies; files too",
+    idea: "encrypts messages with the server's public key, verifies the signed replies; files too: encrypt --help",
     port: 9006,
     permissions: ["-N", "-R", "-W", "-E=HOME,XDG_CONFIG_HOME"],
     example: "-m hello",

@@ -85,8 +85,7 @@ async function openCapture(path: string): Promise<(bytes: Uint8Array) => void> {
   const file = await attempt(
     `save to ${path}`,
     () => Deno.open(path, { write: true, create: true, truncate: true }),
-    (error) =>
-      error instanceof Deno.errors.NotCapable ? `try: deno run -N -W=${path} ${PATH}.ts --save ${path}` : undefined,
+    (error) => error instanceof Deno.errors.NotCapable ? `add the flag -W=${path}` : undefined,
   );
   return (bytes) => {
     for (let written = 0; written < bytes.length;) written += file.writeSync(bytes.subarray(written));

@@ -65,10 +65,13 @@ export function timeoutOption(fallback: string): Option<number> {
   });
 }
 
-/** What to tell a user whose connection is refused: how to start the server, at the `port` where it was looked for. */
-export function serverHint(server: ProgramPath, port: number = PROGRAMS[server].port): string {
+/**
+ * What to tell a user whose connection is refused: how to start the server, with the options that it `needs`, at the `port`
+ * where it was looked for.
+ */
+export function serverHint(server: ProgramPath, port: number = PROGRAMS[server].port, needs = ""): string {
   const elsewhere = port === PROGRAMS[server].port ? "" : ` --port ${port}`;
-  return `is the server running? try: ${runCommand(server)}${elsewhere}`;
+  return `is the server running? try: ${runCommand(server)}${needs}${elsewhere}`;
 }
 
 /** Writes a line of this program to stderr. */

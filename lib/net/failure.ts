@@ -51,7 +51,7 @@ export function reason(error: unknown): string {
 }
 
 /** How the error of a name that is not known begins: it has neither a class nor a code of its own. */
-const UNKNOWN_NAME = "failed to lookup address information";
+export const UNKNOWN_NAME = "failed to lookup address information";
 
 /** Whether the network or the system caused the error: a `Deno.errors.*`, or one with the system's code. */
 export function isNetworkError(error: unknown): boolean {

@@ -40,7 +40,7 @@ export const PSK_OPTIONS = {
 export async function loadSecret(file: string | undefined): Promise<Uint8Array> {
   const secret = file === undefined
     ? encodeText(readVariable(VARIABLE) ?? "")
-    : await readPrivateBytes(file, "the secret");
+    : await readPrivateBytes(file, "the secret", newOne(file, "-hex"));
   if (secret.length > 0) return secret;
   throw new UsageError("there is no secret", { hint: `--secret-file FILE, or ${VARIABLE} in the environment` });
 }
@@ -57,7 +57,9 @@ export function hasPsk(file: string | undefined): boolean {
  * @throws {AttemptError} if the file cannot be read, or by others too
  */
 export async function loadPsk(file: string | undefined): Promise<Uint8Array | undefined> {
-  const given = file === undefined ? readVariable(PSK_VARIABLE) : await readPrivateFile(file, "the pre-shared key");
+  const given = file === undefined
+    ? readVariable(PSK_VARIABLE)
+    : await readPrivateFile(file, "the pre-shared key", newOne(file, "-base64"));
   if (given === undefined) return undefined;
   const where = file ?? `$${PSK_VARIABLE}`;
   const hint = "a new one: openssl rand -base64 32";
@@ -85,20 +87,29 @@ export function readVariable(name: string): string | undefined {
 
 class NotPrivateError extends Error {}
 
+/** How to make a file that is missing. */
+function newOne(file: string, format: "-hex" | "-base64"): string {
+  return `a new one, for both ends: (umask 077; openssl rand ${format} 32 > ${file})`;
+}
+
 /** The same as {@linkcode readPrivateBytes} for a text. Throws as it does. */
-export async function readPrivateFile(path: string, what: string): Promise<string> {
-  return decodeText(await readPrivateBytes(path, what));
+export async function readPrivateFile(path: string, what: string, missing?: string): Promise<string> {
+  return decodeText(await readPrivateBytes(path, what, missing));
 }
 
 /**
- * Reads `what` from a file that nobody but its owner may read; without the last line end.
+ * Reads `what` from a file that nobody but its owner may read; without the last line end. `missing` is the hint if there is no
+ * such file.
  * @throws {AttemptError} if the file cannot be read, or by others too
  */
-async function readPrivateBytes(path: string, what: string): Promise<Uint8Array> {
+async function readPrivateBytes(path: string, what: string, missing?: string): Promise<Uint8Array> {
   return await attempt(`read ${what} from ${path}`, async () => {
     const { isFile, mode } = await Deno.lstat(path);
     if (!isFile) throw new Error("it is no plain file");
     if (mode !== null && (mode & 0o077) !== 0) throw new NotPrivateError("others may read it");
     return withoutLineEnd(await Deno.readFile(path));
-  }, (error) => error instanceof NotPrivateError ? `chmod 600 ${path}` : undefined);
+  }, (error) => {
+    if (error instanceof Deno.errors.NotFound) return missing;
+    return error instanceof NotPrivateError ? `chmod 600 ${path}` : undefined;
+  });
 }

@@ -3,7 +3,7 @@
  * @module
  */
 import { type Address, formatAddress, unmapped } from "../address.ts";
-import { attempt, isExpected, reason, requireUnstableNet } from "./failure.ts";
+import { attempt, isExpected, reason, requireUnstableNet, UNKNOWN_NAME } from "./failure.ts";
 import type { Log } from "./log.ts";
 import { delay } from "./timing.ts";
 
@@ -113,6 +113,12 @@ export function bindUdp({ hostname, port }: Address): Deno.DatagramConn {
 /** Where a server is that listens on every address of this machine, seen from here: its replies come from there. */
 const LOOPBACK: Record<string, string> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
 
+/** The codes of node:dns in the words of the system, which TCP says too. */
+const LOOKUP_FAILURES: Record<string, string> = {
+  ENOTFOUND: "Name or service not known",
+  EAI_AGAIN: "Temporary failure in name resolution",
+};
+
 /**
  * The address of a UDP server, as the system spells it where a datagram came from, and the zone of a link-local one
  * (`fe80::1%eth0`, RFC 4007 §11). A name that has several is taken for its IPv4 one: since nothing tells that nobody
@@ -128,7 +134,10 @@ function resolveUdp({ hostname, port }: Address): Promise<Deno.NetAddr> {
       return { transport: "udp", hostname: (LOOPBACK[spelled] ?? spelled) + zone, port };
     }
     const { lookup } = await import("node:dns/promises"); // for names only: it takes time to load
-    const addresses = await lookup(host, { all: true });
+    const addresses = await lookup(host, { all: true }).catch((cause) => {
+      const why = LOOKUP_FAILURES[cause.code];
+      throw why === undefined ? cause : new Error(`${UNKNOWN_NAME}: ${why}`, { cause });
+    });
     const { address } = addresses.find(({ family }) => family === 4) ?? addresses[0]!;
     return { transport: "udp", hostname: address, port };
   });

@@ -33,6 +33,11 @@ Deno.test("clients/files: ls, stat, hash, echo, time", async () => {
   assertEquals(await ask("stat", "two words"), "two words: complete, 5 bytes");
 });
 
+Deno.test("clients/files: the command that starts the server has the option that it needs", async () => {
+  const { stderr } = await client({ hostname: "127.0.0.1", port: 1 }, ["ls"]);
+  assertStringIncludes(stderr, "servers/files.ts --root DIR --port 1)\n");
+});
+
 Deno.test("clients/files: several files; what fails does not end the others, exit code 1", async () => {
   await using server = await FileServer.start();
   const [a, b] = [await folder.write("a", "1"), await folder.write("b", "2")];

@@ -113,6 +113,12 @@ Deno.test("hmac_auth: the secret comes from a file that only its owner can read,
     const readable = await run(SERVER, ["--secret-file", file]);
     assertEquals([readable.code, readable.stdout], [1, ""]);
     assertEquals(readable.stderr, `hmac_auth: read the secret from ${file}: others may read it (chmod 600 ${file})\n`);
+    const missing = await run(SERVER, ["--secret-file", `${folder}/no.key`]);
+    assertEquals(missing.code, 1);
+    assertStringIncludes(
+      missing.stderr,
+      `(a new one, for both ends: (umask 077; openssl rand -hex 32 > ${folder}/no.key))`,
+    );
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

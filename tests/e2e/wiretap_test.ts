@@ -315,7 +315,7 @@ Deno.test("wiretap: wrong options end with 2 and one line", async () => {
 Deno.test("wiretap: --save without the permission ends with 1 and names the flag", async () => {
   const { code, stdout, stderr } = await run(WIRETAP, ["--to", "127.0.0.1:1", "--save", "talk.pcap"]);
   assertEquals([code, stdout], [1, ""]);
-  assertMatch(stderr, /^wiretap: save to talk\.pcap: .*\(try: deno run -N -W=talk\.pcap .*\)\n$/);
+  assertMatch(stderr, /^wiretap: save to talk\.pcap: .*\(add the flag -W=talk\.pcap\)\n$/);
 });
 
 // --- Is it secret? -------------------------------------------------------------------------------------------------
