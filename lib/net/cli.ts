@@ -9,7 +9,7 @@ import { UsageError } from "../errors.ts";
 import { programName, type ProgramPath, PROGRAMS, runCommand } from "../programs.ts";
 import { printable } from "../text.ts";
 import { parseDuration, parseSize } from "../units.ts";
-import { AttemptError, reason } from "./failure.ts";
+import { AttemptError, reason, UNKNOWN_NAME } from "./failure.ts";
 
 /** Exit codes: done, failed, wrong usage, broken off but to be gone on with (EX_TEMPFAIL of sysexits.h). */
 export const EXIT = { done: 0, failed: 1, usage: 2, resumable: 75 } as const;
@@ -269,8 +269,10 @@ export function explain(
   const cause = error instanceof AttemptError ? error.cause : error;
   const secure = Deno.args.includes("--secure");
   const denied = cause instanceof Deno.errors.NotCapable ? `try: ${runCommand(path, { secure })}` : undefined;
+  const isText = path.startsWith("clients/") && reason(cause).startsWith(UNKNOWN_NAME);
+  const bareText = isText ? "HOST comes first; a text to send: -m TEXT" : undefined;
   const hint = error instanceof AttemptError ? error.hint : undefined;
-  return { line: reason(error), hint: hint ?? denied, exitCode: EXIT.failed };
+  return { line: reason(error), hint: hint ?? denied ?? bareText, exitCode: EXIT.failed };
 }
 
 // --- Running -------------------------------------------------------------------------------------------------------

@@ -178,7 +178,10 @@ Deno.test("udp_echo: the client finds a server by its name", async () => {
   assertEquals(client, { code: 0, stdout: "hello\n", stderr: "" });
   const unknown = await run(CLIENT, ["nobody.invalid", "-m", "hello"]);
   assertEquals([unknown.code, unknown.stdout], [1, ""]);
-  assertMatch(unknown.stderr, /^udp_echo: find nobody\.invalid: failed to lookup address information: [\w ]+\n$/);
+  assertMatch(
+    unknown.stderr,
+    /^udp_echo: find nobody\.invalid: failed to lookup address information: [\w ]+ \(HOST comes first; .*\)\n$/,
+  );
 });
 
 Deno.test("udp_echo: outside a checkout and without --unstable-net, one line names the flag, exit code 1", async () => {

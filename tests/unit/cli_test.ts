@@ -218,6 +218,13 @@ Deno.test("explain: a failed attempt says what was tried, what happened and what
   });
 });
 
+Deno.test("explain: a name that is not known may be a text in the place of HOST", () => {
+  const unknown = new Error("failed to lookup address information: Name or service not known");
+  const failed = new AttemptError("connect to hello:9001", unknown);
+  assertEquals(explain(failed, "clients/tcp_echo").hint, "HOST comes first; a text to send: -m TEXT");
+  assertEquals(explain(failed, "servers/tcp_echo").hint, undefined);
+});
+
 Deno.test("explain: a missing permission is one line and names the command that has it", () => {
   const denied = new Deno.errors.NotCapable('Requires net access to "a", run again\nwith the --allow-net flag');
   const { line, hint } = explain(new AttemptError("listen on a", denied), "servers/tcp_echo");
