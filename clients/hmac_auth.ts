@@ -3,7 +3,8 @@
  * Proves to the server that it knows the shared secret, without sending it; shows the greeting, then works as an echo
  * client. With `--mutual` the server has to prove the same before anything is sent to it.
  *
- * Run: `deno run -N -R -E=NETLAB_SECRET clients/hmac_auth.ts --secret-file secret.key -m hello`.
+ * Run: `deno run -N -R -E=NETLAB_SECRET clients/hmac_auth.ts --secret-file secret.key -m hello`. Protocol:
+ * docs/protocols/hmac_auth.md.
  * @module
  */
 import { answerServer, CHALLENGE_LENGTH, verifyMutuallyAsClient } from "../lib/hmac_auth.ts";

@@ -20,6 +20,7 @@ import { OPTIONAL_SECURE_CLIENT_OPTIONS } from "../lib/net/secure_options.ts";
 const PATH = "clients/jim";
 /** The variable that is read when there is no `--password-file`. */
 const VARIABLE = "NETLAB_JIM_PASSWORD";
+const DIALECT_NAMES = DIALECTS.map(({ name }) => name);
 
 const OPTIONS = {
   name: option({ short: "n", value: "NAME", parse: checkedBy(userNameFault), help: "who you are" }),
@@ -38,9 +39,9 @@ const OPTIONS = {
   json: flag({ help: "show each object that comes, as a line of JSON" }),
   dialect: option({
     value: "NAME",
-    parse: (name) => DIALECTS.find((dialect) => dialect.name === oneOf(...DIALECTS.map(({ name }) => name))(name))!,
+    parse: (given) => DIALECTS[DIALECT_NAMES.indexOf(oneOf(...DIALECT_NAMES)(given))]!,
     default: "A",
-    help: `how the server spells it: ${DIALECTS.map(({ name }) => name).join(", ")}`,
+    help: `how the server spells it: ${DIALECT_NAMES.join(", ")}`,
   }),
   timeout: { ...timeoutOption("10s"), help: "how long connecting may take, and the answer to --once; 0: for ever" },
   ...OPTIONAL_SECURE_CLIENT_OPTIONS,

@@ -4,6 +4,7 @@
  * user about, or refuses; one whose key has changed it always refuses.
  *
  * Run: `deno run -N -R -W -E=HOME,XDG_CONFIG_HOME,NETLAB_PSK clients/secure_echo.ts --trust accept-new -m hello`.
+ * Protocol: docs/protocols/secure_channel.md.
  * @module
  */
 import { formatAddress } from "../lib/address.ts";

@@ -2,7 +2,8 @@
 /**
  * TCP echo client: sends each message, waits for exactly as many bytes as it sent and prints them.
  *
- * Run: `deno run -N clients/tcp_echo.ts -m hello`. Its servers: tcp_echo, thread_echo, selector_echo.
+ * Run: `deno run -N clients/tcp_echo.ts -m hello`. Its servers: tcp_echo, thread_echo, selector_echo. Protocol:
+ * docs/protocols/tcp_echo.md.
  * @module
  */
 import { decodeText } from "../lib/bytes.ts";

@@ -5,6 +5,7 @@
  * `--sign` both ends notice.
  *
  * Run: `deno run -N servers/dh_mitm.ts --to 127.0.0.1:9005`, and let the client connect to port 9009 instead of 9005.
+ * Protocol: docs/protocols/diffie_hellman.md.
  * @module
  */
 import { parseAddress } from "../lib/address.ts";

@@ -4,6 +4,7 @@
  * that each of them needs, and asks again; it never waits for one alone.
  *
  * Run: `deno run -N servers/selector_echo.ts --port 9001`. Talk to it: `nc 127.0.0.1 9001`, or clients/tcp_echo.ts.
+ * Protocol: docs/protocols/tcp_echo.md.
  * @module
  */
 import { EVENT_ACCEPT, EVENT_READ, EVENT_WRITE, Selector, type SelectorKey } from "../lib/net/selector.ts";

@@ -4,6 +4,7 @@
  * byte back. A second client waits in the backlog until the first has left.
  *
  * Run: `deno run -N servers/tcp_echo.ts --port 9001`. Talk to it: `nc 127.0.0.1 9001`, or clients/tcp_echo.ts.
+ * Protocol: docs/protocols/tcp_echo.md.
  * @module
  */
 import { encodeText } from "../lib/bytes.ts";

@@ -5,6 +5,7 @@
  * connections with it and is replaced.
  *
  * Run: `deno run -N -R servers/thread_echo.ts --workers 4`. Talk to it: `nc 127.0.0.1 9001`, or clients/tcp_echo.ts.
+ * Protocol: docs/protocols/tcp_echo.md.
  * @module
  */
 import { integer, option } from "../lib/net/cli.ts";

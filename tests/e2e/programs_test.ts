@@ -6,12 +6,18 @@ import { ROOT } from "../harness.ts";
 const FOLDERS = ["servers", "clients"] as const;
 const SCRIPTS = FOLDERS.flatMap(programsIn).map((path) => ({ path }));
 
-testEach(SCRIPTS, "every script: first line and documentation run it with its permissions", async ({ path }) => {
-  const source = await Deno.readTextFile(`${ROOT}${path}.ts`);
-  assertEquals(source.split("\n", 1)[0], `#!/usr/bin/env -S deno run ${PROGRAMS[path].permissions.join(" ")}`);
-  const documentation = source.slice(0, source.indexOf("@module")).replaceAll("\n * ", " ");
-  assertStringIncludes(documentation, `Run: \`${runCommand(path)}`);
-});
+testEach(
+  SCRIPTS,
+  "every script: first line and documentation run it with its permissions, and name its page",
+  async ({ path }) => {
+    const source = await Deno.readTextFile(`${ROOT}${path}.ts`);
+    assertEquals(source.split("\n", 1)[0], `#!/usr/bin/env -S deno run ${PROGRAMS[path].permissions.join(" ")}`);
+    const documentation = source.slice(0, source.indexOf("@module")).replaceAll("\n * ", " ");
+    assertStringIncludes(documentation, `Run: \`${runCommand(path)}`);
+    const [page = "no page"] = /docs\/[\w/]+\.md/.exec(documentation) ?? [];
+    await Deno.stat(`${ROOT}${page}`);
+  },
+);
 
 testEach(SCRIPTS, "every script: can be run by its name", async ({ path }) => {
   const { mode } = await Deno.stat(`${ROOT}${path}.ts`);
