@@ -72,10 +72,13 @@ export function rest<T>(spec: OptionSpec<T>): Option<T[]> {
 
 /** Any text. */
 export const text = (given: string): string => given;
-/** A machine's name or IP address, an IPv6 one with or without brackets. An empty one: a variable was not set; a number: a port. */
+/**
+ * A machine's name or IP address, an IPv6 one with or without brackets. An empty one: a variable was not set; a number: a
+ * port; one with a slash: a URL.
+ */
 export function host(given: string): string {
   const address = given.replace(/^\[(.*)\]$/s, "$1");
-  if (!/^\d*$/.test(address) && address.split(":").length !== 2 && !/[[\]]/.test(address)) return address;
+  if (!/^\d*$/.test(address) && address.split(":").length !== 2 && !/[[\]/\s]/.test(address)) return address;
   throw new UsageError(
     `${JSON.stringify(given)} is no address: write 127.0.0.1, example.org or ::1, and the port apart`,
   );
@@ -199,7 +202,7 @@ function spellOut(args: readonly string[], table: OptionTable, positionals: Opti
 
 /** Servers have a `--port`, clients a place for it: whoever mixes them up is told. */
 function unknownOption(given: string, positionals: OptionTable): UsageError {
-  const isPlace = Object.keys(positionals).some((name) => given === `--${name}`);
+  const isPlace = Object.keys(positionals).some((name) => given === `--${name}` || given === `-${name[0]}`);
   const hint = isPlace ? { hint: `without a name: ${formatPlaces(positionals)}` } : {};
   return new UsageError(`unknown option ${given}`, hint);
 }

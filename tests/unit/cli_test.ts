@@ -1,5 +1,6 @@
 import { ProtocolError, UsageError } from "../../lib/errors.ts";
 import {
+  type CommandLine,
   explain,
   flag,
   helpText,
@@ -8,6 +9,7 @@ import {
   list,
   oneOf,
   option,
+  type OptionTable,
   parseCommandLine,
   rest,
   text,
@@ -135,10 +137,12 @@ Deno.test("parseCommandLine: tells how to give a value that begins with a dash",
 });
 
 Deno.test("parseCommandLine: tells whoever takes a client for a server, or a server for a client", () => {
-  const hintOf = (args: string[], commandLine: typeof COMMAND_LINE) =>
+  const hintOf = (args: string[], commandLine: CommandLine<OptionTable, OptionTable>) =>
     assertThrows(() => parseCommandLine(args, commandLine), UsageError).hint;
   assertEquals(hintOf(["--host", "here"], COMMAND_LINE), "without a name: [HOST]");
   assertEquals(hintOf(["--hos", "here"], COMMAND_LINE), undefined);
+  const place = { ...COMMAND_LINE, positionals: { port: COMMAND_LINE.positionals.host } };
+  assertEquals(hintOf(["-p", "9001"], place), "without a name: [HOST]");
   const port = option({ value: "N", parse: text, help: "where" });
   const server = { ...COMMAND_LINE, options: { ...COMMAND_LINE.options, port } };
   assertEquals(hintOf(["here", "9001"], server), "a port: --port 9001");
@@ -238,7 +242,19 @@ Deno.test("host: an address without its port", () => {
     assertEquals(host(given), given);
   }
   assertEquals(host("[::1]"), "::1");
-  for (const given of ["", "[]", "127.0.0.1:9001", "example.org:80", "localhost:", "[::1]:9001", "9001"]) {
+  for (
+    const given of [
+      "",
+      "[]",
+      "127.0.0.1:9001",
+      "example.org:80",
+      "localhost:",
+      "[::1]:9001",
+      "9001",
+      "http://[::1]/",
+      " a",
+    ]
+  ) {
     assertThrows(() => host(given), UsageError, `${JSON.stringify(given)} is no address: write 127.0.0.1, `);
   }
 });
