@@ -38,6 +38,12 @@ Deno.test("clients/files: the command that starts the server has the option that
   assertStringIncludes(stderr, "servers/files.ts --root DIR --port 1)\n");
 });
 
+Deno.test("clients/files: of a server that says nothing one line tells what was waited for, exit code 1", async () => {
+  using silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { code, stderr } = await client(silent.addr, ["ls", "--timeout", "200ms"]);
+  assertEquals([code, stderr], [1, "files: wait for the greeting: no byte has moved for 200 ms\n"]);
+});
+
 Deno.test("clients/files: several files; what fails does not end the others, exit code 1", async () => {
   await using server = await FileServer.start();
   const [a, b] = [await folder.write("a", "1"), await folder.write("b", "2")];

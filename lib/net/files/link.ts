@@ -83,7 +83,8 @@ export class Link implements Disposable {
       return link;
     } catch (error) {
       link[Symbol.dispose]();
-      throw error;
+      if (!(error instanceof LinkLostError) || options.signal.aborted) throw error;
+      throw new LinkLostError(`wait for the greeting: ${error.message}`, { cause: error });
     }
   }
 
