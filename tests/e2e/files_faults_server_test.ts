@@ -28,7 +28,7 @@ const MIB = 2 ** 20;
 /** Uploads a half, then breaks off; resolves when the half is put down. */
 async function breakOff(server: FileServer, line: string, content = CONTENT, count = HALF): Promise<void> {
   using wire = await server.connect();
-  assertEquals((await wire.ask(`${line} WAIT`)).code, 150);
+  assertEquals((await wire.ask(`${line} WAIT QUIET`)).code, 150);
   await wire.send(content.subarray(0, count));
   await wire.connection.closeWrite();
   await wire.ended();
@@ -107,7 +107,7 @@ Deno.test("files: cut at every sixteenth, an upload goes on to the same file", a
   let offset = 0;
   for (let part = 1; part < 16; part++) {
     using wire = await server.connect();
-    assertEquals((await wire.ask(`UPLOAD a ${CONTENT.length} ${offset} TOKEN=t WAIT`)).code, 150);
+    assertEquals((await wire.ask(`UPLOAD a ${CONTENT.length} ${offset} TOKEN=t WAIT QUIET`)).code, 150);
     await wire.send(CONTENT.subarray(offset, offset = Math.floor(part * CONTENT.length / 16)));
     await wire.connection.closeWrite();
     await wire.ended();
