@@ -512,7 +512,9 @@ Deno.test("wiretap --udp: --drop, --duplicate and --reorder do what they say", a
   using client = new Socket();
   const heard = async (args: readonly string[], count: number) => {
     await using wiretap = await startUdp(target, [...args, "--direction", "up"]);
+    wiretap.process.kill("SIGSTOP"); // held back for 100 ms, a datagram would go alone where this test is late
     for (const text of ["0", "1", "2", "3"]) await client.send(text, wiretap);
+    wiretap.process.kill("SIGCONT");
     await wiretap.printed("|3|");
     const texts = [];
     for (; count > 0; count--) texts.push((await target.receive()).text);
