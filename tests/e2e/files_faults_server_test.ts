@@ -577,10 +577,13 @@ Deno.test("files: each MiB that moves or is hashed, and each file that is looked
     const content = noise(16 * MIB);
     using wire = await connect();
     const asks: [line: string, body: number, least: number][] = [
-      [`UPLOAD a ${content.length} WAIT`, content.length, 16],
+      [`UPLOAD a ${content.length} WAIT`, content.length, 16 + 100], // the quota counts all files
       ["DOWNLOAD a", 0, 16],
       [`HASH a ${content.length - 1}`, 0, 16],
       ["LIST", 0, 101],
+      ["LIST PARTIAL", 0, 101],
+      ["STAT nothing", 0, 101],
+      ["ABORT nothing", 0, 101],
     ];
     for (const [line, body, least] of asks) {
       taken = 0;
@@ -592,7 +595,30 @@ Deno.test("files: each MiB that moves or is hashed, and each file that is looked
       }
       assert(taken >= least, `${line}: ${taken} turns`);
     }
-  }, { ms: PATIENCE_MS });
+    taken = 0;
+    await service.partials.sweep(service.turns, 0, () => false);
+    assert(taken >= 101, `${taken} turns`);
+  }, { ms: PATIENCE_MS, quota: 1e9 });
+});
+
+Deno.test("Folder.used() is what there is now, whatever has happened since its files were looked at in turns", async () => {
+  await using place = new TestFolder();
+  using folder = await Folder.open(place.path);
+  for (const name of ["a", "b", "c"]) await place.write(name, "1".repeat(10));
+  await place.write(".part", "1".repeat(1000));
+  const happen = [ // in the turn before each name: of the lock, the partial, a, b, c
+    () => {},
+    () => {},
+    () => {},
+    () => folder.rename(".part", "a"), // in place of what has been counted
+    () => folder.remove("b"),
+  ];
+  const turns = new Turns(() => false, () => Promise.resolve());
+  turns.take = () => void happen.shift()!();
+  await folder.measure(turns);
+  assertEquals([folder.used(), happen], [1010, []]);
+  await place.write(".other", "1".repeat(100)); // what grows is looked at each time
+  assertEquals(folder.used(), 1110);
 });
 
 Deno.test("Turns: transfers pause together, each time that 1 ms is over, while anybody else is connected", async () => {
@@ -640,13 +666,13 @@ Deno.test("files: an upload whose peer never reads the progress is not held up b
 /** The service in this process, so that its deadlines can be short and its turns be counted. */
 async function serveHere(
   check: (connect: () => Promise<Wire>, folder: TestFolder, service: FileService) => Promise<void>,
-  { minRate = 0, ms = 300 } = {},
+  { minRate = 0, ms = 300, quota = 0 } = {},
 ): Promise<void> {
   await using place = new TestFolder();
   using folder = await Folder.open(place.path);
   const log = new Log("files", { quiet: true });
   log.around = () => {};
-  const limits = { maxFile: 1e9, quota: 0, rate: 0, minRate, maxPerIp: undefined, partialsTtl: 0 };
+  const limits = { maxFile: 1e9, quota, rate: 0, minRate, maxPerIp: undefined, partialsTtl: 0 };
   const timeouts = { idle: 0, line: ms, stall: ms, slow: 0.001 };
   using service = new FileService(folder, { limits: { ...limits, timeouts }, log });
   const stop = new AbortController();
