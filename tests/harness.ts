@@ -61,7 +61,8 @@ export function spawn(
   return new Deno.Command(first, { args: rest, cwd: ROOT, ...options, ...pipes }).spawn();
 }
 
-function spawnProgram(path: ProgramPath, args: readonly string[], options: RunOptions = {}): Deno.ChildProcess {
+/** Starts a program with the permissions that it documents. */
+export function spawnProgram(path: ProgramPath, args: readonly string[], options: RunOptions = {}): Deno.ChildProcess {
   const { permissions = PROGRAMS[path].permissions, env = {}, cwd = ROOT, clearEnv = false } = options;
   const [name, ...first] = options.argv ?? [Deno.execPath(), "run", "--no-prompt", ...permissions, `${path}.ts`];
   return spawn(name, [...first, ...args], { cwd, clearEnv, env: clearEnv ? env : { NO_COLOR: "1", ...env } });
@@ -252,7 +253,8 @@ export function runTool(name: string, args: readonly string[], stdin: string | U
   return handled(finish(spawn(name, args, { env: { NO_COLOR: "1" } }), stdin));
 }
 
-async function finish(process: Deno.ChildProcess, stdin: string | Uint8Array): Promise<Output> {
+/** Gives a process its whole input and resolves to what it leaves. */
+export async function finish(process: Deno.ChildProcess, stdin: string | Uint8Array): Promise<Output> {
   await using program = new RunningTool(process);
   const input = typeof stdin === "string" ? new TextEncoder().encode(stdin) : stdin;
   const writer = program.process.stdin.getWriter();

@@ -48,6 +48,7 @@ Deno.test("chat: a piped line waits for its turn, on both sides; the answer to t
   await using server = await startServer(SERVER);
   await server.type("1\n2\n3\n");
   assertEquals(await say(server, "one\ntwo\r\nthree"), { code: 0, stdout: "1\n2\n3\n", stderr: "" });
+  await server.printed(/ three$/);
   assertEquals(server.stdout.all.slice(1).map((line) => line.split(" ")[1]), ["one", "two", "three"]);
   await server.type("4\n");
   assertEquals((await say(server, "", "-m", "four")).stdout, "4\n");
@@ -210,11 +211,15 @@ Deno.test("chat --raw: one read is one message, nothing is appended, and q alone
 
 Deno.test("chat: a silent client is closed after --idle-timeout, and the next one is served", async () => {
   await using server = await startServer(SERVER, ["--idle-timeout", "200ms"]);
-  const client = await server.connect();
-  assertEquals(await rest(client), "");
-  await server.logged("closed: idle for 200 ms");
+  server.process.kill("SIGSTOP");
+  using silent = await server.connect();
+  using next = await server.connect();
+  await writeAll(next, encodeText("next\n")); // it waits, and is not silent when it is its turn
+  server.process.kill("SIGCONT");
   await server.type("hi\n");
-  assertEquals((await say(server, "next\n")).stdout, "hi\n");
+  assertEquals(await rest(silent), "");
+  await server.logged("closed: idle for 200 ms");
+  assertEquals(await hear(next), "hi\n");
 });
 
 Deno.test("chat: clients that reset harm nobody, whether they talk or wait", async () => {
@@ -240,8 +245,8 @@ Deno.test("chat: the client says in one line what went wrong", async () => {
     "chat: connect to 127.0.0.1:1: connection refused (is the server running? try: deno run -N servers/chat.ts --port 1)\n",
   );
   await using server = await startServer(SERVER);
-  const late = await say(server, "", "-m", "hello", "--timeout", "100ms");
-  assertEquals([late.code, late.stderr], [1, "chat: wait for an answer: no answer within 100 ms\n"]);
+  const late = await say(server, "", "-m", "hello", "--timeout", "2s"); // enough to connect, on a busy machine too
+  assertEquals([late.code, late.stderr], [1, "chat: wait for an answer: no answer within 2 s\n"]);
   await server.logged("said goodbye");
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const client = run(CLIENT, ["127.0.0.1", `${listener.addr.port}`, "-m", "hello"]);

@@ -234,11 +234,11 @@ for (
 
 Deno.test("framed_echo --timeout: a server that says nothing is one line and exit code 1", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const client = await run(CLIENT, ["127.0.0.1", `${listener.addr.port}`, "-m", "hello", "--timeout", "200ms"]);
+  const client = await run(CLIENT, ["127.0.0.1", `${listener.addr.port}`, "-m", "hello", "--timeout", "2s"]);
   assertEquals(client, {
     code: 1,
     stdout: "",
-    stderr: "framed_echo: exchange messages: no answer within 200 ms\n",
+    stderr: "framed_echo: exchange messages: no answer within 2 s\n",
   });
 });
 

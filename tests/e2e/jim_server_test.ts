@@ -198,20 +198,6 @@ Deno.test("jim: messages for who is offline wait through a restart; so do rooms,
   assertEquals(history.map(({ id }) => id), [1, 2, 3, 4]);
 });
 
-Deno.test("jim: who reads no streams gets one object per write, 20 ms apart", async () => {
-  await using server = await startInMemory();
-  using ann = await JimPeer.logIn(server, "ann");
-  using plain = await JimPeer.connect(server);
-  await plain.write('{"action":"presence","time":1,"type":"status","user":{"account_name":"plain","status":"here"}}');
-  assertEquals((await plain.answer()).response, 200);
-  for (let i = 0; i < 5; i++) await ann.tell("plain", `${i}`);
-  const buffer = new Uint8Array(4096);
-  for (let i = 0; i < 5; i++) {
-    const count = await inTime(plain.conn.read(buffer), "an object");
-    assertEquals(JSON.parse(new TextDecoder().decode(buffer.subarray(0, count!))).message, `${i}`);
-  }
-});
-
 Deno.test("jim: who closes its side first still gets every answer", async () => {
   await using server = await startInMemory();
   using peer = await JimPeer.connect(server);

@@ -5,7 +5,10 @@ import { run, runTool, startServer, testWith } from "../harness.ts";
 import { PROGRAMS } from "../../lib/programs.ts";
 import { FileServer } from "./files_wire.ts";
 
-Deno.test("keepAlive: without the permission for FFI the system's own times are used", async () => {
+Deno.test({
+  name: "keepAlive: without the permission for FFI the system's own times are used",
+  permissions: { ffi: false, net: "inherit" },
+}, async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const [client, server] = await Promise.all([
     Deno.connect({ port: listener.addr.port, hostname: "127.0.0.1" }),

@@ -199,10 +199,11 @@ testEach(
     const text = path === "servers/jim" ? '{"action":"presence","user":{"account_name":"eve"}}\n' : "ECHO hello\n";
     const greeting = await say("");
     assert((await say(text)).length > greeting.length); // this one is heard
-    const printed = server.stdout.all.length;
     for (let bit = 0; bit < 8 * (5 + text.length + 16); bit++) {
       assert(greeting.startsWith(await inTime(say(text, bit), "the server to end the connection")), `bit ${bit}`);
     }
-    assertEquals(server.stdout.all.length, printed);
+    const left = await server.stop();
+    assertEquals(left.code, 0, left.stderr);
+    assertEquals(heard(left), path === "servers/jim" ? [] : [text]); // jim prints nothing of what it hears
   },
 );

@@ -153,10 +153,10 @@ Deno.test("tcp_echo client: a server that stays silent is one line after --timeo
     for (const buffer = new Uint8Array(64); await conn.read(buffer) !== null;);
   };
   await withServer(stayUntilItLeaves, async (port) => {
-    assertEquals(await run(CLIENT, ["127.0.0.1", port, "-m", "hello", "--timeout", "300ms"]), {
+    assertEquals(await run(CLIENT, ["127.0.0.1", port, "-m", "hello", "--timeout", "2s"]), {
       code: 1,
       stdout: "",
-      stderr: "tcp_echo: wait for the reply: no answer within 300 ms\n",
+      stderr: "tcp_echo: wait for the reply: no answer within 2 s\n",
     });
   });
 });

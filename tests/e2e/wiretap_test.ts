@@ -367,13 +367,14 @@ Deno.test("wiretap: delay, rate, split and glue together change no byte", async 
 Deno.test("wiretap: a client whose bytes still pass is not idle, however slowly they do", async () => {
   using target = new Target();
   const faults = ["--rate", "200", "--direction", "up", "--idle-timeout", "400ms"];
-  const { wiretap, client, server } = await join(target, faults);
-  await using _ = wiretap;
-  using __ = client;
+  await using wiretap = await startServer(WIRETAP, ["--to", target.address, ...faults]);
+  wiretap.process.kill("SIGSTOP");
+  using client = await wiretap.connect();
   const bytes = noise(300); // one read, 1.5 s on its way
   await writeAll(client, bytes);
   await client.closeWrite();
-  assertEquals(await readAll(server), bytes);
+  wiretap.process.kill("SIGCONT"); // all is there before it counts
+  assertEquals(await readAll(await target.accept()), bytes);
 });
 
 Deno.test("wiretap: --split with --rate lets the reader see the pieces", async () => {
@@ -388,7 +389,7 @@ Deno.test("wiretap: --split with --rate lets the reader see the pieces", async (
 
 Deno.test("wiretap: --glue lets the reader see two messages as one", async () => {
   using target = new Target();
-  const { wiretap, client, server } = await join(target, ["--glue", "1s"]);
+  const { wiretap, client, server } = await join(target, ["--glue", "5s"]); // so long may this test be late
   await using _ = wiretap;
   using __ = client;
   await client.write(encode("one "));
@@ -511,7 +512,9 @@ Deno.test("wiretap --udp: --drop, --duplicate and --reorder do what they say", a
   using client = new Socket();
   const heard = async (args: readonly string[], count: number) => {
     await using wiretap = await startUdp(target, [...args, "--direction", "up"]);
+    wiretap.process.kill("SIGSTOP"); // held back for 100 ms, a datagram would go alone where this test is late
     for (const text of ["0", "1", "2", "3"]) await client.send(text, wiretap);
+    wiretap.process.kill("SIGCONT");
     await wiretap.printed("|3|");
     const texts = [];
     for (; count > 0; count--) texts.push((await target.receive()).text);

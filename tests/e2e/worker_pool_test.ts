@@ -130,7 +130,8 @@ Deno.test("runWorkers: one that dies before it is ready is tried again after lon
 
 Deno.test("runWorkers: fails, and stops the others, when a worker dies before all have been ready", async () => {
   const pool = new Pool(3, "serves", "fails", "fails");
-  await assertRejects(() => inTime(pool.ended, "the failure"), AttemptError, "start worker 2: no port");
+  const { message } = await assertRejects(() => inTime(pool.ended, "the failure"), AttemptError);
+  assertMatch(message, /^start worker [23]: no port$/); // whichever was faster
   assertEquals(pool.events.slice(3), ["ready 1", "stopped 1"]);
 });
 

@@ -11,6 +11,7 @@ for (const [transport, name] of [["tcp", "chat"], ["udp", "udp_chat"]] as const)
     const { code, stdout } = await runTool("python3", [PEER, "client", transport, `${server.port}`], "1\n2\n3\nq\n");
     assertEquals([code, stdout], [0, "one\nzwö\nthree\n"]);
     await server.logged("said goodbye");
+    await server.printed(/ 3$/);
     assertEquals(server.stdout.all.slice(1).map((line) => line.split(" ")[1]), ["1", "2", "3"]);
   });
 

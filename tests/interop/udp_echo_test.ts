@@ -22,7 +22,8 @@ testWith(["python3"], "udp_echo: a Python client of the course's kind is echoed"
 testWith(["python3"], "udp_echo: a Python server of the course's kind, in upper case, serves our client", async () => {
   await using server = startTool("python3", [PEER, "server", "0", `${TEXTS.length}`]);
   const port = await server.printed(/^\d+$/);
-  const client = await run(CLIENT, ["127.0.0.1", port, ...TEXTS.flatMap((text) => ["-m", text])]);
+  const args = ["127.0.0.1", port, "--timeout", "1m", ...TEXTS.flatMap((text) => ["-m", text])];
+  const client = await run(CLIENT, args);
   assertEquals(client, { code: 0, stdout: "HELLO\nWORLD\n\n", stderr: "" });
   assertEquals(await server.ended(), { code: 0, stdout: [port, ...TEXTS].join("\n"), stderr: "" });
 });

@@ -1,3 +1,4 @@
+import { OBJECT_GAP_MS } from "../../lib/jim/pacing.ts";
 import { ScryptPasswords } from "../../lib/net/jim/passwords.ts";
 import { JimServer } from "../../lib/net/jim/serve.ts";
 import { Log } from "../../lib/net/log.ts";
@@ -32,4 +33,47 @@ Deno.test("JimServer: messages that waited still wait when they could not be wri
   const login = '{"action":"presence","time":1,"user":{"account_name":"bob"}}\n';
   await assertRejects(() => server.serve(halfDead(login)), Deno.errors.BadResource);
   assertEquals((await store.waiting("bob", 9)).map(({ text }) => text), ["hi"]);
+});
+
+Deno.test("JimServer: who reads no streams gets one object per write, 20 ms apart", async () => {
+  const texts = ["one", "two", "three"];
+  const store = new MemoryStore();
+  await store.addGuest("bob");
+  for (const text of texts) await store.addMessage({ time: 1, from: "ann", to: "bob", text }, "bob");
+  const login = '{"action":"presence","time":1,"type":"status","user":{"account_name":"bob","status":"here"}}';
+  let [reads, clock] = [0, 0];
+  const writes: { at: number; said: unknown }[] = [];
+  const gone = Promise.withResolvers<null>();
+  const connection: Pick<SocketConnection, "peer" | "read" | "write" | "close" | "closeWrite" | "closedBecause"> = {
+    peer: "192.0.2.1:50000",
+    closedBecause: undefined,
+    read: (buffer) =>
+      reads++ === 0 ? Promise.resolve(new TextEncoder().encodeInto(login, buffer).written) : gone.promise,
+    write: (bytes) => {
+      const { response, message } = JSON.parse(new TextDecoder().decode(bytes));
+      writes.push({ at: clock, said: message ?? response });
+      if (writes.length > texts.length) gone.resolve(null);
+      return Promise.resolve(bytes.length);
+    },
+    closeWrite: () => Promise.resolve(),
+    close: () => {},
+  };
+  const passwords = new ScryptPasswords();
+  const { performance: { now }, setTimeout } = globalThis;
+  performance.now = () => clock;
+  globalThis.setTimeout = ((action: () => void, ms: number) => {
+    if (ms > OBJECT_GAP_MS) return setTimeout(action, ms); // no pause
+    return setTimeout(() => {
+      clock += ms;
+      action();
+    });
+  }) as typeof setTimeout;
+  try {
+    using server = await JimServer.open({ store, passwords, log: new Log("jim", { quiet: true }) });
+    await server.serve(connection as SocketConnection);
+  } finally {
+    performance.now = now;
+    globalThis.setTimeout = setTimeout;
+  }
+  assertEquals(writes, [200, ...texts].map((said, i) => ({ at: i * OBJECT_GAP_MS, said })));
 });

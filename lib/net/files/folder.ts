@@ -6,6 +6,7 @@ import { statfsSync } from "node:fs";
 import { foldName, safeName } from "../../files/safe_name.ts";
 import { attempt } from "../failure.ts";
 import { isPlain, look, onDisk, removeFile, syncFolder, waitForDisk } from "./disk.ts";
+import type { Turns } from "./turns.ts";
 
 /** What keeps a second server out of the folder. */
 const LOCK_NAME = ".lock";
@@ -30,6 +31,8 @@ export class Folder implements Disposable {
   readonly #lock: Deno.FsFile;
   #folded = new Map<string, string>(); // names by what makes them twins
   #foldedAt = -Infinity;
+  readonly #sizes = new Map<string, number>(); // of the files that were looked at in turns
+  #measuring: Promise<void> | undefined;
 
   private constructor(path: string, lock: Deno.FsFile) {
     this.path = path;
@@ -90,20 +93,18 @@ export class Folder implements Disposable {
     return twin === name || twin === undefined || this.look(twin) === undefined ? undefined : twin;
   }
 
-  /** The plain files that can be asked for, by name; each is looked at when it is its turn. */
-  *list(): Generator<Entry, void> {
+  /** What stands behind the names that are wanted, by name; each is looked at when it is its turn, among all connections. */
+  async *walk(turns: Turns, isWanted: (name: string) => boolean): AsyncGenerator<Entry, void> {
     for (const name of this.#names().sort()) {
-      const info = isAskable(name) ? this.look(name) : undefined;
-      if (info !== undefined && isPlain(info)) yield { name, info };
+      await turns.take();
+      const info = isWanted(name) ? this.look(name) : undefined;
+      if (info !== undefined) yield { name, info };
     }
   }
 
-  /** All there is, by name, partials included. */
-  entries(): Entry[] {
-    return this.#names().sort().flatMap((name) => {
-      const info = this.look(name);
-      return info === undefined ? [] : [{ name, info }];
-    });
+  /** The plain files that can be asked for, by name. */
+  async *list(turns: Turns): AsyncGenerator<Entry, void> {
+    for await (const entry of this.walk(turns, isAskable)) if (isPlain(entry.info)) yield entry;
   }
 
   #names(): string[] {
@@ -118,14 +119,25 @@ export class Folder implements Disposable {
     });
   }
 
-  /** Bytes that all its files have. */
+  /** Looks at the files that do not grow, so that {@linkcode used} has few to look at. */
+  measure(turns: Turns): Promise<void> {
+    return this.#measuring ??= this.#measure(turns).finally(() => this.#measuring = undefined);
+  }
+
+  async #measure(turns: Turns): Promise<void> {
+    this.#sizes.clear();
+    for await (const { name, info } of this.walk(turns, isAskable)) this.#sizes.set(name, sizeOf(info));
+  }
+
+  /** Bytes that all its files have: those of the last {@linkcode measure}, unless they are other ones now, and all others. */
   used(): number {
-    return this.entries().reduce((sum, { info }) => info.isFile ? sum + info.size : sum, 0);
+    return this.#names().reduce((sum, name) => sum + (this.#sizes.get(name) ?? sizeOf(this.look(name))), 0);
   }
 
   /** Gives a file another name, in place of whatever had it. */
   rename(from: string, to: string): void {
     onDisk(() => Deno.renameSync(this.pathOf(from), this.pathOf(to)));
+    this.#sizes.delete(to);
     this.#folded.set(foldName(to), to);
   }
 
@@ -138,6 +150,10 @@ export class Folder implements Disposable {
   sync(): Promise<void> {
     return waitForDisk(() => syncFolder(this.path));
   }
+}
+
+function sizeOf(info: Deno.FileInfo | undefined): number {
+  return info?.isFile ? info.size : 0;
 }
 
 function isAskable(name: string): boolean {

@@ -9,6 +9,7 @@ import { CODE, COMPLETE, HASHED, LISTED, LISTED_PARTIAL, PARTIAL } from "../../f
 import { safeName } from "../../files/safe_name.ts";
 import { changedAt, isPlain } from "./disk.ts";
 import { type HashOptions, hashRange } from "./hash_cache.ts";
+import type { Found } from "./partials.ts";
 import type { Peer } from "./peer.ts";
 import { RefusedError } from "./refused.ts";
 import type { FileService } from "./service.ts";
@@ -51,10 +52,21 @@ export async function stat(service: FileService, peer: Peer, command: StatComman
   await peer.reply(CODE.complete, COMPLETE.format({ size: info.size, sha256: digest, name }));
 }
 
+/** What has come of the uploads to a name, of one size or of any, with this token. */
+async function partialsOf(
+  { partials, turns }: FileService,
+  { name, size, token }: Omit<AbortCommand, "verb">,
+): Promise<Found[]> {
+  const all = await Array.fromAsync(partials.list(turns));
+  return all.filter(({ id, record }) =>
+    record.name === name && record.size === (size ?? record.size) && id === partialId({ ...record, token })
+  );
+}
+
 async function statPartial(service: FileService, peer: Peer, command: StatCommand): Promise<boolean> {
   const { name, size, token, nohash } = command;
   const found = size === undefined
-    ? service.partials.list().find(({ id, record }) => record.name === name && id === partialId({ ...record, token }))
+    ? (await partialsOf(service, command))[0]
     : service.partials.find({ name, size, token });
   if (found === undefined) return false;
   const { offset } = found.record;
@@ -89,26 +101,22 @@ export async function list(
 ): Promise<void> {
   const lines: string[] = [];
   if (command.partial) {
-    for (const { id, info, record: { name, size, offset } } of partials.list()) {
+    for await (const { id, info, record: { name, size, offset } } of partials.list(turns)) {
       lines.push(LISTED_PARTIAL.format({ offset, size, changed: changedAt(info), id, name }));
     }
   } else {
-    for (const { name, info } of folder.list()) {
+    for await (const { name, info } of folder.list(turns)) {
       lines.push(LISTED.format({ size: info.size, changed: changedAt(info), sha256: digests.get(name, info), name }));
-      await turns.take();
     }
   }
   await peer.replyLines(CODE.list, lines, `${lines.length} ${command.partial ? "partials" : "files"}`);
 }
 
 /** ABORT: removes what has come of an upload, with its token. */
-export async function abort(service: FileService, peer: Peer, { token, ...command }: AbortCommand): Promise<void> {
+export async function abort(service: FileService, peer: Peer, command: AbortCommand): Promise<void> {
   const name = safeName(command.name);
-  using _ = await service.claim(name, token, peer);
-  const { size } = command;
-  const found = service.partials.list().filter(({ id, record }) =>
-    record.name === name && record.size === (size ?? record.size) && id === partialId({ ...record, token })
-  );
+  using _ = await service.claim(name, command.token, peer);
+  const found = await partialsOf(service, { ...command, name });
   if (found.length === 0) throw new RefusedError(CODE.missing, `nothing has come of ${name}`);
   for (const { data } of found) service.partials.remove(data);
   await peer.reply(CODE.ok, `removed ${found.length}`);

@@ -19,6 +19,7 @@ import { isPlain, onDisk, waitForDisk } from "./disk.ts";
 import type { Folder } from "./folder.ts";
 import { type HashOptions, hashRange, StampedCache } from "./hash_cache.ts";
 import { RefusedError } from "./refused.ts";
+import type { Turns } from "./turns.ts";
 
 /** How long and for how many partials the state of the digest is kept: with it an upload goes on at once. */
 const KEPT_MS = 600_000;
@@ -71,15 +72,21 @@ export class Partials {
     });
   }
 
-  /** All that can be gone on with, by name. */
-  list(): Found[] {
-    return this.#folder.entries().flatMap(({ name, info }) => {
-      const part = readPartialName(name);
-      if (part?.kind !== "data" || !isPlain(info)) return [];
-      const record = parseRecord(decodeText(this.#read(recordName(name))));
-      if (record === undefined || record.offset > info.size) return [];
-      return [{ id: part.id, data: name, record, info }];
-    });
+  /** All that can be gone on with, by name; others have their turns meanwhile. */
+  async *list(turns: Turns): AsyncGenerator<Found, void> {
+    for await (const { name } of this.#folder.walk(turns, (name) => readPartialName(name)?.kind === "data")) {
+      const found = this.#at(name);
+      if (found !== undefined) yield found;
+    }
+  }
+
+  /** What can be gone on with in this file, whosever it is. */
+  #at(data: string): Found | undefined {
+    const info = this.#folder.look(data);
+    if (info === undefined || !isPlain(info)) return undefined;
+    const record = parseRecord(decodeText(this.#read(recordName(data))));
+    if (record === undefined || record.offset > info.size) return undefined;
+    return { id: readPartialName(data)!.id, data, record, info };
   }
 
   /**
@@ -160,16 +167,17 @@ export class Partials {
   }
 
   /** Removes what nobody has touched since `oldest` (ms since 1970), or what nobody can go on with; except what is under way. */
-  sweep(oldest: number, isLive: (data: string) => boolean): number {
-    const live = new Set(
-      this.list().filter(({ info }) => (info.mtime?.getTime() ?? 0) >= oldest).map(({ data }) => data),
-    );
-    const rest = this.#folder.entries().flatMap(({ name, info }) => {
-      const part = readPartialName(name);
-      return part !== undefined && info.isFile && !live.has(part.data) && !isLive(part.data) ? [name] : [];
-    });
-    for (const name of rest) this.#folder.remove(name);
-    return rest.length;
+  async sweep(turns: Turns, oldest: number, isLive: (data: string) => boolean): Promise<number> {
+    let count = 0;
+    for await (const { name, info } of this.#folder.walk(turns, (name) => readPartialName(name) !== undefined)) {
+      const { data } = readPartialName(name)!;
+      const found = this.#at(data);
+      const isKept = found !== undefined && (found.info.mtime?.getTime() ?? 0) >= oldest;
+      if (!info.isFile || isKept || isLive(data)) continue;
+      this.#folder.remove(name);
+      count++;
+    }
+    return count;
   }
 }
 

@@ -129,12 +129,12 @@ export class FileService implements Disposable {
     };
   }
 
-  #removeOld(): void {
+  async #removeOld(): Promise<void> {
     const { partialsTtl } = this.limits;
     const oldest = partialsTtl === 0 ? -Infinity : Date.now() - partialsTtl;
-    const live = new Set(this.#claims.values().map(({ data }) => data));
+    const isLive = (data: string) => this.#claims.values().some((claim) => claim.data === data);
     try {
-      const count = this.partials.sweep(oldest, (data) => live.has(data));
+      const count = await this.partials.sweep(this.turns, oldest, isLive);
       if (count > 0) this.log.write("info", `removed ${count} old files of uploads that were not completed`);
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;

@@ -228,6 +228,7 @@ async function openPartial(
   const identity = { name, size, token: command.token };
   const announced = command.sha256 === "AFTER" ? undefined : command.sha256;
   claim.data = partialName(identity); // from here on it is nobody's to remove
+  if (service.limits.quota > 0) await service.folder.measure(service.turns);
   const found = partials.find(identity);
   const missing = size - (found?.info.size ?? 0); // what is there counts as used, and will be used again
   RefusedError.check(refuseSpace(missing, service.space(), found?.record.offset ?? 0));
