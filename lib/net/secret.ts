@@ -86,21 +86,25 @@ export function readVariable(name: string): string | undefined {
 class NotPrivateError extends Error {}
 
 /** The same as {@linkcode readPrivateBytes} for a text. Throws as it does. */
-export async function readPrivateFile(path: string, what: string): Promise<string> {
-  return decodeText(await readPrivateBytes(path, what));
+export async function readPrivateFile(path: string, what: string, missing?: string): Promise<string> {
+  return decodeText(await readPrivateBytes(path, what, missing));
 }
 
 /**
- * Reads `what` from a file that nobody but its owner may read; without the last line end.
+ * Reads `what` from a file that nobody but its owner may read; without the last line end. `missing` is what to do if it is
+ * not there.
  * @throws {AttemptError} if the file cannot be read, or by others too
  */
-async function readPrivateBytes(path: string, what: string): Promise<Uint8Array> {
+async function readPrivateBytes(path: string, what: string, missing?: string): Promise<Uint8Array> {
   return await attempt(`read ${what} from ${path}`, async () => {
     const { isFile, mode } = await Deno.lstat(path);
     if (!isFile) throw new Error("it is no plain file");
     if (mode !== null && (mode & 0o077) !== 0) throw new NotPrivateError("others may read it");
     return withoutLineEnd(await Deno.readFile(path));
-  }, (error) => error instanceof NotPrivateError ? `chmod 600 ${path}` : undefined);
+  }, (error) => {
+    if (error instanceof NotPrivateError) return `chmod 600 ${path}`;
+    return error instanceof Deno.errors.NotFound ? missing : undefined;
+  });
 }
 
 function withoutLineEnd(bytes: Uint8Array): Uint8Array {
