@@ -130,7 +130,7 @@ Deno.test("trust: an answer that comes when the server waits no longer tells the
 
 testWith(["python3"], "trust: at a terminal the user is asked, and remembered is what gets a yes", async () => {
   await using client = new Client();
-  for (const answer of ["no", "y", "", "\x04"]) {
+  for (const answer of ["no", "y", "", "\x04", `yes${" ".repeat(80)}no`]) {
     await using screen = client.screen(KEY);
     await screen.find(/yes or\s*no:/);
     await screen.type(`${answer}\r`);
