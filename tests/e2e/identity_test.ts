@@ -279,6 +279,15 @@ Deno.test("verifyServer() refuses a changed or revoked key under every policy, w
   assertEquals(await knownKeys(trust.file, HOST), [KEY]);
 });
 
+Deno.test("knownKeys() are those of this server that are not revoked", async () => {
+  await using trust = new Trust();
+  const elsewhere = known(KEY, { host: "localhost:9008" }) + known(KEY, { revoked: true, host: "localhost:9008" });
+  for (const host of [HOST, "*"]) {
+    await trust.has(known(OTHER) + known(KEY) + known(OTHER, { host, revoked: true }) + elsewhere);
+    assertEquals(await knownKeys(trust.file, HOST), [KEY]);
+  }
+});
+
 Deno.test("verifyServer() with an expected fingerprint needs no list, and writes none", async () => {
   await using trust = new Trust();
   await trust.verify(KEY, "strict", { expected: fingerprint(KEY) });
