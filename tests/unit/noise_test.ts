@@ -48,6 +48,7 @@ Deno.test("Handshake: in every pattern both sides end with the same hash, each o
     assertEquals(ours.send, theirs.receive, pattern);
     assertEquals(ours.receive, theirs.send, pattern);
     assert(ours.send.toHex() !== ours.receive.toHex(), pattern);
+    assertEquals([ours.send.length, theirs.send.length], [32, /^[NKX](psk\d)?$/.test(pattern) ? 0 : 32]); // one-way: §7.4
   }
 });
 
