@@ -33,6 +33,8 @@ const LINGER_SWEEP_MS = 1000;
 const REFUSED_HINT =
   "the server says nothing to strangers: does it speak this channel, with this --pattern, --cipher and pre-shared key, " +
   "and is our public key on its list?";
+/** And where it should have had a key that was known before. */
+const OTHER_KEY_HINT = "has it still the key in known_hosts?";
 
 /** What both ends need. */
 export interface Security {
@@ -397,7 +399,8 @@ export async function connectSecure(
     return new SecureConnection(connection, await hold(connection, handshake, { timeout, trust: verify }), security);
   } catch (error) {
     if (error instanceof AttemptError) throw error;
-    throw new AttemptError("make the channel secure", error, REFUSED_HINT);
+    const hint = remoteStatic === undefined ? REFUSED_HINT : `${REFUSED_HINT} ${OTHER_KEY_HINT}`;
+    throw new AttemptError("make the channel secure", error, hint);
   }
 }
 

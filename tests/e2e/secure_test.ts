@@ -470,6 +470,27 @@ Deno.test("acceptSecure() asks about a client without a key as well: a list of k
   assertEquals(asked, [undefined, undefined]);
 });
 
+Deno.test("connectSecure(): of a server that should have a known key and refuses us, it asks whether it still has that", async () => {
+  for (const [pattern, known] of [["NK", true], ["XX", false]] as const) {
+    const [client, server] = await plainPair();
+    const protocol = `Noise_${pattern}_25519_AESGCM_SHA256`;
+    const serverKey = known ? { serverKey: x25519.generate().publicKey } : {};
+    const other = {
+      ...serverSide,
+      protocols: [protocol],
+      ...(known ? {} : { authorize: () => Promise.resolve(false) }),
+    };
+    const [refused] = await Promise.all([
+      assertRejects(
+        () => connectSecure(client, { ...clientSide, protocol, ...serverKey }, { application }),
+        AttemptError,
+      ),
+      assertRejects(() => accept(server, other), Error),
+    ]);
+    assertEquals(refused.hint!.endsWith("on its list? has it still the key in known_hosts?"), known, refused.hint);
+  }
+});
+
 /** Lets a side say no more than `length` bytes, and then end its stream. */
 function halfCloseAfter(connection: TcpConnection, length: number): void {
   const write = connection.write.bind(connection);
