@@ -65,10 +65,12 @@ export class AuthorizedKeys {
 
   /** The whole list. */
   load(): Promise<Listed[]> {
-    return attempt(
-      `read the authorized keys from ${this.file}`,
-      async () => parseAuthorizedKeys(await Deno.readTextFile(this.file)),
-    );
+    return attempt(`read the authorized keys from ${this.file}`, async () => {
+      if (!(await Deno.stat(this.file)).isFile) {
+        throw new Error("it is no plain file, which can be read for each client");
+      }
+      return parseAuthorizedKeys(await Deno.readTextFile(this.file));
+    });
   }
 }
 

@@ -205,6 +205,8 @@ Deno.test("AuthorizedKeys: who is in the list may come in, from the moment that 
   await assertRejects(() => authorized.find(KEY), AttemptError, `read the authorized keys from ${file}: line 3: `);
   await Deno.remove(file);
   await assertRejects(() => authorized.find(KEY), AttemptError, "no such file");
+  // Nor what may be there once, as of `--authorized <(keys show)`, or never end.
+  await assertRejects(() => new AuthorizedKeys("/dev/null").find(KEY), AttemptError, "it is no plain file");
 });
 
 /** A list of servers, and what the user is asked and told. */
