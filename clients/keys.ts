@@ -18,7 +18,7 @@ import { configFile, createPrivateKey, readPublicKey } from "../lib/net/key_file
 const PATH = "clients/keys";
 
 const OPTIONS = {
-  comment: option({ value: "TEXT", parse: text, default: "", help: "what to call the public key" }),
+  comment: option({ value: "TEXT", parse: oneLine, default: "", help: "what to call the public key" }),
 };
 const POSITIONALS = {
   action: option({ value: "ACTION", parse: oneOf("new", "show", "fingerprint"), help: "new, show or fingerprint" }),
@@ -28,6 +28,12 @@ const POSITIONALS = {
     help: "the private key; fingerprint: or a public one, *.pub; without it: identity.pem in ~/.config/netlab",
   }),
 };
+
+/** A comment: what followed a line end in it would be another key in a list. */
+function oneLine(given: string): string {
+  if (!/\p{Cc}/u.test(given)) return given;
+  throw new UsageError("it is more than one line, or has control characters");
+}
 
 /** Makes a key where there is none. */
 async function makeKey(file: string, comment: string): Promise<void> {

@@ -14,6 +14,7 @@
  * @module
  */
 import { createHash, createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
+import { formatAddress, parseAddress } from "./address.ts";
 import { UsageError } from "./errors.ts";
 import { encodeText } from "./bytes.ts";
 import { rawPublicKey, type X25519KeyPair } from "./noise_primitives.ts";
@@ -146,10 +147,17 @@ function parseKnownHost(content: string): Omit<KnownHost, "line"> {
   const words = content.split(/[ \t]+/);
   const revoked = words[0] === REVOKED;
   const [host = "", ...key] = revoked ? words.slice(1) : words;
-  if (!/:\d+$/.test(host) && !(revoked && host === "*")) {
-    throw new UsageError("it does not begin with HOST:PORT");
+  const name = revoked && host === "*" ? host : hostName(host);
+  return { host: name, revoked, ...parsePublicKey(key.join(" ")) };
+}
+
+/** A server as {@linkcode decideTrust} looks for it: a line that no server can have would revoke or know nothing, unnoticed. */
+function hostName(given: string): string {
+  try {
+    return formatAddress(parseAddress(given)).toLowerCase();
+  } catch {
+    throw new UsageError("it does not begin with HOST:PORT"); // without a word of it
   }
-  return { host: host.toLowerCase(), revoked, ...parsePublicKey(key.join(" ")) };
 }
 
 function entries(text: string): { line: number; content: string }[] {

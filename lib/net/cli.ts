@@ -261,6 +261,14 @@ function describe({ kind, help, default: fallback = "" }: Option<unknown>): stri
 
 // --- Errors --------------------------------------------------------------------------------------------------------
 
+/** What the next error may come from, where it has no hint of its own. */
+let suspicion: string | undefined;
+
+/** Notes what an error that is still to come may come from, to be its hint if it has none; undefined: nothing any more. */
+export function suspect(what: string | undefined): void {
+  suspicion = what;
+}
+
 /** The line, the hint and the exit code that an error ends a program with. */
 export function explain(
   error: unknown,
@@ -275,7 +283,9 @@ export function explain(
   const isText = path.startsWith("clients/") && reason(cause).startsWith(UNKNOWN_NAME);
   const bareText = isText ? "HOST comes first; a text to send: -m TEXT" : undefined;
   const hint = error instanceof AttemptError ? error.hint : undefined;
-  return { line: reason(error), hint: hint ?? denied ?? bareText, exitCode: EXIT.failed };
+  const suspected = suspicion;
+  suspect(undefined); // it was about this one
+  return { line: reason(error), hint: hint ?? denied ?? bareText ?? suspected, exitCode: EXIT.failed };
 }
 
 // --- Running -------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import {
   type TrustPolicy,
 } from "../identity.ts";
 import { x25519, type X25519KeyPair } from "../noise_primitives.ts";
+import { runCommand } from "../programs.ts";
 import { attempt, AttemptError } from "./failure.ts";
 import { keepPrivateKey, type KeyTexts, makeFolder, replaceWhole } from "./key_files.ts";
 import { readPrivateFile } from "./secret.ts";
@@ -30,7 +31,8 @@ export async function keepIdentity(file: string, made: () => void): Promise<X255
  * @throws {AttemptError} if there is none, or others may read it
  */
 export async function loadIdentity(file: string): Promise<X25519KeyPair> {
-  return await parseIdentity(file, await readPrivateFile(file, "the private key"));
+  const missing = `make one: ${runCommand("clients/keys")} new ${file}`;
+  return await parseIdentity(file, await readPrivateFile(file, "the private key", missing));
 }
 
 /** A new random key pair as its files hold it. */
@@ -63,10 +65,12 @@ export class AuthorizedKeys {
 
   /** The whole list. */
   load(): Promise<Listed[]> {
-    return attempt(
-      `read the authorized keys from ${this.file}`,
-      async () => parseAuthorizedKeys(await Deno.readTextFile(this.file)),
-    );
+    return attempt(`read the authorized keys from ${this.file}`, async () => {
+      if (!(await Deno.stat(this.file)).isFile) {
+        throw new Error("it is no plain file, which can be read for each client");
+      }
+      return parseAuthorizedKeys(await Deno.readTextFile(this.file));
+    });
   }
 }
 

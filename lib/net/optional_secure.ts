@@ -4,7 +4,7 @@
  */
 import { formatAddress } from "../address.ts";
 import { programName, type ProgramPath } from "../programs.ts";
-import type { OptionValues } from "./cli.ts";
+import { type OptionValues, suspect } from "./cli.ts";
 import type { Log } from "./log.ts";
 import { connectSecure, secured } from "./secure.ts";
 import {
@@ -15,6 +15,9 @@ import {
   wantsSecure,
 } from "./secure_options.ts";
 import { connectTcp, type ConnectTcpOptions, type SocketConnection, type TcpConnection } from "./tcp.ts";
+
+/** What it may mean that a server ends a connection in clear before it has said a byte. */
+const SILENCE_HINT = "does the server want --secure?";
 
 /** What a program and its counterpart speak inside the channel: `chat/1`. */
 function applicationOf(path: ProgramPath): string {
@@ -53,7 +56,24 @@ export async function connectOptionallySecured(
   { path, ...target }: OptionallySecuredOptions,
   values: OptionValues<typeof OPTIONAL_SECURE_CLIENT_OPTIONS>,
 ): Promise<SocketConnection> {
-  if (!wantsSecure(values, OPTIONAL_SECURE_CLIENT_OPTIONS)) return await connectTcp(target);
+  if (!wantsSecure(values, OPTIONAL_SECURE_CLIENT_OPTIONS)) return suspectSilence(await connectTcp(target));
   const security = await clientSecurity(values, { host: formatAddress(target), path });
   return await connectSecure(await connectTcp(target), security, { application: applicationOf(path) });
+}
+
+/** Looks at what the first read brings: of a server that wants a channel, the end, as a FIN or as a reset. */
+function suspectSilence(connection: TcpConnection): TcpConnection {
+  const read = connection.read.bind(connection);
+  connection.read = async (buffer) => {
+    connection.read = read;
+    try {
+      const count = await read(buffer);
+      suspect(count === null ? SILENCE_HINT : undefined);
+      return count;
+    } catch (error) {
+      if (error instanceof Deno.errors.ConnectionReset) suspect(SILENCE_HINT);
+      throw error;
+    }
+  };
+  return connection;
 }

@@ -15,7 +15,7 @@ import { formatDuration } from "../units.ts";
 import { AttemptError } from "./failure.ts";
 import type { Remember } from "./identity.ts";
 import type { Log } from "./log.ts";
-import { readFull, type SocketConnection, sweep, type TcpConnection, writeAll } from "./tcp.ts";
+import { readFull, type SocketConnection, type TcpConnection, writeAll } from "./tcp.ts";
 import { withDeadline } from "./timing.ts";
 
 /** How long a handshake may take in all, in ms. */
@@ -25,15 +25,16 @@ const MAX_HALF_OPEN = 256;
 const MAX_HALF_OPEN_PER_ADDRESS = 128;
 /** How long the end of a stream may take to leave when a connection is closed, in ms. */
 const FAREWELL_TIMEOUT_MS = 2000;
-/**
- * How long a peer may take nothing of what is left when a stream ends, in ms; half of it where an idle time-out counts the same
- * silence. The end of plain TCP leaves that to the system.
- */
+/** How long a peer may take nothing of what is left when a stream ends, in ms. The end of plain TCP leaves that to the system. */
 const LINGER_TIMEOUT_MS = 60_000;
+/** The time between two looks at it, in ms. */
+const LINGER_SWEEP_MS = 1000;
 /** What the silence of a server that closes the connection may mean. */
 const REFUSED_HINT =
   "the server says nothing to strangers: does it speak this channel, with this --pattern, --cipher and pre-shared key, " +
   "and is our public key on its list?";
+/** And where it should have had a key that was known before. */
+const OTHER_KEY_HINT = "has it still the key in known_hosts?";
 
 /** What both ends need. */
 export interface Security {
@@ -92,6 +93,7 @@ export class SecureConnection implements SocketConnection {
   #writing: Promise<unknown> | undefined; // the last of the writes that wait
   #batchTaken: PromiseWithResolvers<void> | undefined;
   #ended: Promise<void> | undefined;
+  #stuck = 0; // ms since the peer took something, while our stream ends
 
   /** Takes over a connection on which the handshake has just ended. */
   constructor(
@@ -227,7 +229,9 @@ export class SecureConnection implements SocketConnection {
         this.#batchTaken?.resolve();
         this.#batchTaken = undefined;
         if (batch.sealed !== undefined) await batch.sealed;
-        await writeAll(this.#connection, batch.bytes);
+        for (let written = 0; written < batch.bytes.length; this.#stuck = 0) {
+          written += await this.#connection.write(batch.bytes.subarray(written));
+        }
         this.#writer.recycle(batch);
       }
     } catch (error) {
@@ -245,22 +249,25 @@ export class SecureConnection implements SocketConnection {
 
   /** Ends our stream (a close record and a FIN) when all has left; the peer's may go on. */
   async closeWrite(): Promise<void> {
-    const linger = sweep(new Set([this.#connection]), LINGER_TIMEOUT_MS, "the peer takes nothing any more", ["write"]);
-    try {
-      await this.#end();
-      await this.#connection.closeWrite();
-    } finally {
-      clearInterval(linger);
-    }
+    await this.#end();
+    await this.#connection.closeWrite();
   }
 
-  /** Flushes and sends the close record, once. */
+  /** Flushes and sends the close record, once, as long as the peer takes something. */
   #end(): Promise<void> {
     return this.#ended ??= (async () => {
-      await this.flush();
-      this.#writer.close();
-      this.#sending = this.#sendAll();
-      await this.flush();
+      const linger = setInterval(() => {
+        this.#stuck += LINGER_SWEEP_MS;
+        if (this.#stuck > LINGER_TIMEOUT_MS) this.close("the peer takes nothing any more");
+      }, LINGER_SWEEP_MS);
+      try {
+        await this.flush();
+        this.#writer.close();
+        this.#sending = this.#sendAll();
+        await this.flush();
+      } finally {
+        clearInterval(linger);
+      }
     })();
   }
 
@@ -392,7 +399,8 @@ export async function connectSecure(
     return new SecureConnection(connection, await hold(connection, handshake, { timeout, trust: verify }), security);
   } catch (error) {
     if (error instanceof AttemptError) throw error;
-    throw new AttemptError("make the channel secure", error, REFUSED_HINT);
+    const hint = remoteStatic === undefined ? REFUSED_HINT : `${REFUSED_HINT} ${OTHER_KEY_HINT}`;
+    throw new AttemptError("make the channel secure", error, hint);
   }
 }
 

@@ -249,7 +249,7 @@ function onTerminal(): boolean {
 /** Asks a person; whatever is not `yes` means no. */
 async function ask(say: Say, question: string): Promise<boolean> {
   say(`${question} yes or no:`);
-  const answer = new Uint8Array(64);
+  const answer = new Uint8Array(4096); // as much as a line of a terminal has
   const count = await Deno.stdin.read(answer); // of a terminal: one line
   return new TextDecoder().decode(answer.subarray(0, count ?? 0)).trim() === "yes";
 }

@@ -254,7 +254,7 @@ export function closeIdle(open: OpenConnections, timeout: number): ReturnType<ty
 }
 
 /** Closes, every now and then, the connections that have waited for longer than `timeout` ms in one of the operations. */
-export function sweep(
+function sweep(
   open: OpenConnections,
   timeout: number,
   why: string,

@@ -254,7 +254,10 @@ Deno.test("chat: the client says in one line what went wrong", async () => {
   listener.close();
   await inTime(conn.read(new Uint8Array(10)), "the client");
   conn.close();
-  assertStringIncludes((await client).stderr, "chat: Cannot get an answer: the other side closed the talk before it\n");
+  assertStringIncludes(
+    (await client).stderr,
+    "chat: Cannot get an answer: the other side closed the talk before it (does the server want --secure?)\n",
+  );
   assertEquals((await client).code, 1);
 });
 

@@ -45,14 +45,23 @@ Deno.test("keys: a key is never overwritten; a missing action or file, or one th
   await using folder = new TestFolder();
   const taken = await folder.write("taken.pem", "precious");
   const pub = await folder.write("no.pub", "ssh-ed25519 AAAA");
+  const none = `${folder.path}/none.pem`;
   for (
     const [args, code, line] of [
       [["new", taken], 1, `keep a new key in ${taken}: the file is there already (`],
       [["new", `${folder.path}/new.pub`], 2, `${folder.path}/new.pub is the name of a public key`],
       [["show", taken], 1, `use ${taken}: cannot read key: it is no X25519 private key in PEM`],
-      [["show", `${folder.path}/none.pem`], 1, "no such file"],
+      [["show", none], 1, `${none}: no such file or directory (make one: ${runCommand(KEYS)} new ${none})`],
+      [["fingerprint", none], 1, `${none}: no such file or directory (make one: ${runCommand(KEYS)} new ${none})`],
+      [["fingerprint"], 1, `(make one: ${runCommand(KEYS)} new ${folder.path}/config/netlab/identity.pem)`],
+      [["fingerprint", `${none}.pub`], 1, "none.pem.pub: no such file or directory\n"],
       [["fingerprint", pub], 1, "it is no public key: np-x25519 and 32 bytes in base64"],
       [[], 2, "there is no action: new, show or fingerprint"],
+      [
+        ["new", none, "--comment", `eve\n${formatPublicKey({ key: KEY, comment: "" })}`],
+        2,
+        "--comment: it is more than one line",
+      ],
       [["delete"], 2, 'ACTION: "delete" is not one of new, show, fingerprint'],
     ] as const
   ) {
@@ -196,6 +205,8 @@ Deno.test("AuthorizedKeys: who is in the list may come in, from the moment that 
   await assertRejects(() => authorized.find(KEY), AttemptError, `read the authorized keys from ${file}: line 3: `);
   await Deno.remove(file);
   await assertRejects(() => authorized.find(KEY), AttemptError, "no such file");
+  // Nor what may be there once, as of `--authorized <(keys show)`, or never end.
+  await assertRejects(() => new AuthorizedKeys("/dev/null").find(KEY), AttemptError, "it is no plain file");
 });
 
 /** A list of servers, and what the user is asked and told. */
@@ -268,6 +279,15 @@ Deno.test("verifyServer() refuses a changed or revoked key under every policy, w
   }
   assertEquals([trust.said, await trust.text()], [[], before]);
   assertEquals(await knownKeys(trust.file, HOST), [KEY]);
+});
+
+Deno.test("knownKeys() are those of this server that are not revoked", async () => {
+  await using trust = new Trust();
+  const elsewhere = known(KEY, { host: "localhost:9008" }) + known(KEY, { revoked: true, host: "localhost:9008" });
+  for (const host of [HOST, "*"]) {
+    await trust.has(known(OTHER) + known(KEY) + known(OTHER, { host, revoked: true }) + elsewhere);
+    assertEquals(await knownKeys(trust.file, HOST), [KEY]);
+  }
 });
 
 Deno.test("verifyServer() with an expected fingerprint needs no list, and writes none", async () => {

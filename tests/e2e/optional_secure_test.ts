@@ -1,3 +1,4 @@
+import net from "node:net";
 import { parseCommandLine } from "../../lib/net/cli.ts";
 import { AttemptError } from "../../lib/net/failure.ts";
 import { Log } from "../../lib/net/log.ts";
@@ -8,7 +9,7 @@ import type { ProgramPath } from "../../lib/programs.ts";
 import { type Connection, readFull, serveTcp, TcpConnection, writeAll } from "../../lib/net/tcp.ts";
 import { assert, assertEquals, assertRejects } from "../assert.ts";
 import { TestFolder } from "../folder.ts";
-import { inTime } from "../harness.ts";
+import { inTime, type Output, run } from "../harness.ts";
 
 const PATH = "clients/tcp_echo";
 
@@ -72,3 +73,42 @@ Deno.test("optionalSecurity() and connectOptionallySecured(): the same program i
     assertEquals(await inTime(clear.read(new Uint8Array(9)), "the end").catch(() => null), null);
   });
 });
+
+/** What a client without `--secure` says of a server that ends the connection so; after the client's first words, if it speaks first. */
+async function endedBy(
+  end: (socket: net.Socket) => void,
+  path: ProgramPath,
+  args: readonly string[],
+): Promise<Output> {
+  const server = net.createServer((socket) => {
+    socket.on("error", () => {});
+    if (path === "clients/files") end(socket);
+    else socket.once("data", () => end(socket));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  try {
+    return await run(path, ["127.0.0.1", `${(server.address() as net.AddressInfo).port}`, ...args]);
+  } finally {
+    server.close();
+  }
+}
+
+for (
+  const [path, ...args] of [
+    ["clients/chat", "-m", "hello"],
+    ["clients/files", "time"],
+    ["clients/jim", "-n", "bob", "-m", "hello"],
+    ["clients/jim", "-n", "bob", "--once", "presence"],
+  ] as const
+) {
+  Deno.test(`${path} ${args.join(" ")}: of a server that leaves without a word, it asks whether that wants --secure`, async () => {
+    const ends: ((socket: net.Socket) => void)[] = [(socket) => socket.end()];
+    if (path !== "clients/files") ends.push((socket) => socket.resetAndDestroy()); // that one would not be connected yet
+    for (const end of ends) {
+      const { code, stderr } = await endedBy(end, path, args);
+      assertEquals([code, stderr.endsWith(" (does the server want --secure?)\n")], [1, true], stderr);
+    }
+    const spoken = await endedBy((socket) => socket.end("2"), path, args);
+    assertEquals([spoken.code, spoken.stderr.includes("--secure")], [1, false], spoken.stderr);
+  });
+}

@@ -283,20 +283,36 @@ Deno.test("SecureConnection: who waits to write to a peer that never reads learn
   await server.finish();
 });
 
-Deno.test("SecureConnection: the end of a stream waits a minute, not for ever, for a peer that never reads", async () => {
+Deno.test("SecureConnection: the end of a stream waits a minute from the last byte that the peer takes, not for ever", async () => {
   const { ends: [client, server], plain: [plain] } = await securePair();
   const { setInterval } = globalThis;
-  let interval = 0;
-  let second = () => {}; // lets one pass
-  globalThis.setInterval = ((action: () => void, ms: number) => [second, interval] = [action, ms]) as never;
-  const jammed = jam(plain);
+  const intervals: (() => void)[] = [];
+  globalThis.setInterval = ((action: () => void, ms: number) => ms === 1000 && intervals.push(action)) as never;
+  const second = () => intervals.forEach((action) => action()); // lets one pass
+  const asked = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const taken = Promise.withResolvers<number>(); // of the first write; the second one is not taken
+  plain.socket.write = async () => {
+    const first = asked.length === 2;
+    asked.shift()!.resolve();
+    if (first) return await taken.promise;
+    await plain.closed;
+    throw new Deno.errors.BadResource("Bad resource ID");
+  };
+  const waits = asked.map(({ promise }) => promise);
   await client.write(bytes(10));
   const ending = client.closeWrite();
+  client.closeWrite().catch(() => {}); // who asks again does not make it shorter
   globalThis.setInterval = setInterval;
-  await jammed;
-  assertEquals(interval, 1000);
-  for (let seconds = 0; seconds < 60; seconds++) second();
-  assertEquals(client.closedBecause, undefined);
+  assertEquals(intervals.length, 1);
+  for (const wait of waits) {
+    await wait;
+    for (let seconds = 0; seconds < 60; seconds++) {
+      second();
+      plain.elapse(1000); // an idle time-out counts the same silence
+    }
+    assertEquals(client.closedBecause, undefined);
+    taken.resolve(1);
+  }
   second();
   await inTime(assertRejects(() => ending, Error), "the end");
   assertEquals(client.closedBecause, "the peer takes nothing any more");
@@ -452,6 +468,27 @@ Deno.test("acceptSecure() asks about a client without a key as well: a list of k
     await connection.finish();
   }
   assertEquals(asked, [undefined, undefined]);
+});
+
+Deno.test("connectSecure(): of a server that should have a known key and refuses us, it asks whether it still has that", async () => {
+  for (const [pattern, known] of [["NK", true], ["XX", false]] as const) {
+    const [client, server] = await plainPair();
+    const protocol = `Noise_${pattern}_25519_AESGCM_SHA256`;
+    const serverKey = known ? { serverKey: x25519.generate().publicKey } : {};
+    const other = {
+      ...serverSide,
+      protocols: [protocol],
+      ...(known ? {} : { authorize: () => Promise.resolve(false) }),
+    };
+    const [refused] = await Promise.all([
+      assertRejects(
+        () => connectSecure(client, { ...clientSide, protocol, ...serverKey }, { application }),
+        AttemptError,
+      ),
+      assertRejects(() => accept(server, other), Error),
+    ]);
+    assertEquals(refused.hint!.endsWith("on its list? has it still the key in known_hosts?"), known, refused.hint);
+  }
 });
 
 /** Lets a side say no more than `length` bytes, and then end its stream. */

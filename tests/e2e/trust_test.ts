@@ -1,6 +1,11 @@
 import { parseCommandLine } from "../../lib/net/cli.ts";
 import { AttemptError } from "../../lib/net/failure.ts";
-import { clientSecurity, SECURE_CLIENT_OPTIONS } from "../../lib/net/secure_options.ts";
+import {
+  clientSecurity,
+  SECURE_CLIENT_OPTIONS,
+  SECURE_SERVER_OPTIONS,
+  serverSecurity,
+} from "../../lib/net/secure_options.ts";
 import { fingerprint, formatKnownHost, parseKnownHosts } from "../../lib/identity.ts";
 import { PROGRAMS } from "../../lib/programs.ts";
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "../assert.ts";
@@ -108,29 +113,52 @@ Deno.test("trust: a pattern that needs the server's key wants it known; a pre-sh
 Deno.test("trust: an answer that comes when the server waits no longer tells the user to begin again", async () => {
   await using client = new Client();
   await client.write("known_hosts", KNOWN);
-  const args = ["--identity", `${client.path}/identity.pem`, "--known-hosts", `${client.path}/known_hosts`];
+  const files = ["--identity", `${client.path}/identity.pem`, "--known-hosts", `${client.path}/known_hosts`];
   const path = "clients/secure_echo";
-  const values = parseCommandLine(args, { path, options: SECURE_CLIENT_OPTIONS, positionals: {} });
-  const { verify } = await clientSecurity(values, { host: "localhost:9007", path });
+  const psk = ["--psk-file", await client.write("psk", new Uint8Array(32).toBase64())];
+  const again = "its key is known now: run this again";
   const { now } = performance;
-  try {
-    for (const [taken, isLate] of [[9_500, false], [9_501, true]] as const) {
-      const times = [0, taken];
-      performance.now = () => times.shift()!;
-      const error = await verify(KEY).then(() => undefined, (error) => error);
-      assertEquals(
-        error instanceof AttemptError ? error.hint : error,
-        isLate ? "its key is known now: run this again" : undefined,
-      );
+  for (const [args, hint] of [[[], again], [psk, `run this again with --expect-fingerprint ${PRINT}`]] as const) {
+    const values = parseCommandLine([...files, ...args], { path, options: SECURE_CLIENT_OPTIONS, positionals: {} });
+    const { verify } = await clientSecurity(values, { host: "localhost:9007", path });
+    try {
+      for (const [taken, isLate] of [[9_500, false], [9_501, true]] as const) {
+        const times = [0, taken];
+        performance.now = () => times.shift()!;
+        const error = await verify(KEY).then(() => undefined, (error) => error);
+        assertEquals(error instanceof AttemptError ? error.hint : error, isLate ? hint : undefined);
+      }
+    } finally {
+      performance.now = now;
     }
-  } finally {
-    performance.now = now;
+  }
+});
+
+Deno.test("secure options: what is asked of the channel is what it gets", async () => {
+  await using folder = new TestFolder();
+  const both = ["--identity", `${folder.path}/key.pem`, "--padding", "fixed:256", "--max-session", "1h"];
+  const wanted = { padding: { multiple: 256 }, maxSession: 3_600_000 };
+  const names = (pattern: string, ...suites: string[]) =>
+    suites.map((suite) => `Noise_${pattern}_25519_${suite}_SHA256`);
+  for (const [cipher, suites] of [[[], ["AESGCM", "ChaChaPoly"]], [["--cipher", "chacha"], ["ChaChaPoly"]]] as const) {
+    const path = "servers/secure_echo";
+    const args = [...both, "--allow-any-client", "--pattern", "XK", ...cipher];
+    const values = parseCommandLine(args, { path, options: SECURE_SERVER_OPTIONS, positionals: {} });
+    const { padding, maxSession, protocols } = await serverSecurity(values, () => {});
+    assertEquals({ padding, maxSession, protocols }, { ...wanted, protocols: names("XK", ...suites) });
+  }
+  for (const [cipher, suite] of [[[], "AESGCM"], [["--cipher", "chacha"], "ChaChaPoly"]] as const) {
+    const path = "clients/secure_echo";
+    const args = [...both, "--known-hosts", `${folder.path}/known_hosts`, ...cipher];
+    const values = parseCommandLine(args, { path, options: SECURE_CLIENT_OPTIONS, positionals: {} });
+    const { padding, maxSession, protocol } = await clientSecurity(values, { host: "localhost:9007", path });
+    assertEquals({ padding, maxSession, protocol }, { ...wanted, protocol: names("XX", suite)[0] });
   }
 });
 
 testWith(["python3"], "trust: at a terminal the user is asked, and remembered is what gets a yes", async () => {
   await using client = new Client();
-  for (const answer of ["no", "y", "", "\x04"]) {
+  for (const answer of ["no", "y", "", "\x04", `yes${" ".repeat(80)}no`]) {
     await using screen = client.screen(KEY);
     await screen.find(/yes or\s*no:/);
     await screen.type(`${answer}\r`);
@@ -148,6 +176,11 @@ testWith(["python3"], "trust: at a terminal the user is asked, and remembered is
   assertEquals((await ended(again)).text, "trusted");
   await using changed = client.screen(OTHER);
   assertStringIncludes((await ended(changed)).text, "line 1: it is another server, or someone in between");
+  await Deno.remove(client.knownHosts);
+  const elsewhere = ["sh", "-c", 'exec "$@" 2>"$0"', `${client.path}/stderr`]; // where nobody would see the question
+  await using unseen = new Screen("env", `XDG_CONFIG_HOME=${client.path}`, ...elsewhere, ...DENO, KEY.toBase64());
+  assertEquals(await ended(unseen), { code: 1, text: "" });
+  assertStringIncludes(await Deno.readTextFile(`${client.path}/stderr`), `its key ${PRINT} is not in `);
 });
 
 /** A folder with the files of a real server and a real client. */

@@ -130,7 +130,9 @@ testWithVectors(["ffdhe_groups.json"], "the finite fields are those of RFC 7919"
 
 testWithVectors(["wycheproof_x25519_test.json"], "X25519: all of Wycheproof, small orders refused", (content) => {
   const { testGroups } = content as Wycheproof<object, { public: string; private: string; shared: string }>;
-  for (const test of testGroups.flatMap(({ tests }) => tests)) {
+  const cases = testGroups.flatMap(({ tests }) => tests);
+  assertEquals(cases.length, 518);
+  for (const test of cases) {
     const agree = () => DH_GROUPS.x25519.generate(() => hex(test.private)).agree(hex(test.public)).toHex();
     if (test.flags.includes("ZeroSharedSecret")) assertThrows(agree, ProtocolError, "it is in a small subgroup");
     else assertEquals(agree(), test.shared, `${test.tcId}`);
@@ -140,6 +142,7 @@ testWithVectors(["wycheproof_x25519_test.json"], "X25519: all of Wycheproof, sma
 testWithVectors(["wycheproof_ed25519_test.json"], "Ed25519: all of Wycheproof", (content) => {
   type Group = { readonly publicKey: { readonly pk: string } };
   const { testGroups } = content as Wycheproof<Group, { msg: string; sig: string }>;
+  assertEquals(testGroups.flatMap(({ tests }) => tests).length, 151);
   for (const { publicKey, tests } of testGroups) {
     for (const { tcId, msg, sig, result } of tests) {
       assertEquals(verifyEd25519(hex(publicKey.pk), hex(msg), hex(sig)), result === "valid", `${tcId}`);
@@ -149,7 +152,9 @@ testWithVectors(["wycheproof_ed25519_test.json"], "Ed25519: all of Wycheproof", 
 
 testWithVectors(["wycheproof_hkdf_sha256_test.json"], "HKDF-SHA256: all of Wycheproof", (content) => {
   type Test = { ikm: string; salt: string; info: string; size: number; okm: string };
-  for (const test of (content as Wycheproof<object, Test>).testGroups.flatMap(({ tests }) => tests)) {
+  const cases = (content as Wycheproof<object, Test>).testGroups.flatMap(({ tests }) => tests);
+  assertEquals(cases.length, 86);
+  for (const test of cases) {
     const derive = () => hkdfExpand(hkdfExtract(hex(test.salt), hex(test.ikm)), hex(test.info), test.size).toHex();
     if (test.result === "valid") assertEquals(derive(), test.okm, `${test.tcId}`);
     else assertThrows(derive, RangeError);

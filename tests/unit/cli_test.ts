@@ -12,6 +12,7 @@ import {
   type OptionTable,
   parseCommandLine,
   rest,
+  suspect,
   text,
 } from "../../lib/net/cli.ts";
 import { AttemptError } from "../../lib/net/failure.ts";
@@ -235,6 +236,17 @@ Deno.test("explain: a missing permission is one line and names the command that 
   assert(!line.includes("\n"));
   assertStringIncludes(line, "--allow-net");
   assertEquals(hint, "try: deno run -N servers/tcp_echo.ts");
+});
+
+Deno.test("explain: what is suspected is the hint of the next error that has none, once", () => {
+  const hintOf = (error: unknown) => explain(error, "clients/chat").hint;
+  suspect("is it raining?");
+  assertEquals(hintOf(new AttemptError("go out", new Error("no"), "take a coat")), "take a coat");
+  suspect("is it raining?");
+  assertEquals([1, 2].map(() => hintOf(new ProtocolError("it is wet"))), ["is it raining?", undefined]);
+  suspect("is it raining?");
+  suspect(undefined);
+  assertEquals(hintOf(new ProtocolError("it is wet")), undefined);
 });
 
 Deno.test("host: an address without its port", () => {

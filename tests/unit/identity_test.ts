@@ -105,10 +105,24 @@ Deno.test("parseKnownHosts() gives back what formatKnownHost() made, and names a
   const text = hosts.map(formatKnownHost).join("\n");
   assertEquals(parseKnownHosts(text), hosts.map((host, i) => ({ line: i + 1, ...host })));
   assertEquals(parseKnownHosts(`Example.ORG:1\t${line(ONE)}`)[0]!.host, "example.org:1");
-  for (
-    const wrong of [`example.org ${line(ONE)}`, `* ${line(ONE)}`, line(ONE), `@unknown a:1 ${line(ONE)}`, "@revoked"]
-  ) {
-    assertThrows(() => parseKnownHosts(`#\n${wrong}`), UsageError, "line 2: ");
+  assertEquals(parseKnownHosts(`[::FFFF:127.0.0.1]:01 ${line(ONE)}`)[0]!.host, "127.0.0.1:1"); // as a client calls it
+  const noHosts = [
+    "example.org",
+    "**",
+    "",
+    "a:0",
+    "a:65536",
+    "a:x",
+    ":1",
+    "::1:1",
+    "[a]:1",
+    "a:1,b:1",
+    "[::1",
+    "[::1]",
+  ];
+  const wrongs = noHosts.flatMap((host) => [`${host} ${line(ONE)}`, `@revoked ${host} ${line(ONE)}`]);
+  for (const wrong of [...wrongs, `* ${line(ONE)}`, `@unknown a:1 ${line(ONE)}`, "@revoked"]) {
+    assertThrows(() => parseKnownHosts(`#\n${wrong}`), UsageError, "line 2: it ");
   }
   assertThrows(() => parseKnownHosts(`a:1 ${line(ONE)}\nb:2 np-x25519`), UsageError, "line 2: ");
 });

@@ -48,6 +48,7 @@ Deno.test("Handshake: in every pattern both sides end with the same hash, each o
     assertEquals(ours.send, theirs.receive, pattern);
     assertEquals(ours.receive, theirs.send, pattern);
     assert(ours.send.toHex() !== ours.receive.toHex(), pattern);
+    assertEquals([ours.send.length, theirs.send.length], [32, /^[NKX](psk\d)?$/.test(pattern) ? 0 : 32]); // one-way: §7.4
   }
 });
 
@@ -143,5 +144,40 @@ Deno.test("nextKey() is the encryption of zeros under the last nonce, for either
   for (const cipher of ["AESGCM", "ChaChaPoly"] as const) {
     const sealed = makeAead(cipher).seal(key, 0xffffffffffffffffn, new Uint8Array(), new Uint8Array(32));
     assertEquals(nextKey(cipher, key), sealed.subarray(0, 32));
+  }
+});
+
+Deno.test("makeAead() gives RFC 8439 A.5, and test case 14 of the specification of GCM", () => {
+  const chacha = {
+    key: "1c9240a5eb55d38af333888604f6b5f0473917c1402b80099dca5cbc207075c0",
+    counter: 0x0807060504030201n, // little-endian in the nonce 00000000 0102030405060708
+    associatedData: "f33388860000000000004e91",
+    plaintext: new TextEncoder().encode(
+      "Internet-Drafts are draft documents valid for a maximum of six months and may be updated, replaced, or obsoleted " +
+        "by other documents at any time. It is inappropriate to use Internet-Drafts as reference material or to cite them " +
+        "other than as /\u201cwork in progress./\u201d",
+    ),
+    sealed:
+      "64a0861575861af460f062c79be643bd5e805cfd345cf389f108670ac76c8cb24c6cfc18755d43eea09ee94e382d26b0bdb7b73c321b0100" +
+      "d4f03b7f355894cf332f830e710b97ce98c8a84abd0b948114ad176e008d33bd60f982b1ff37c8559797a06ef4f0ef61c186324e2b350638" +
+      "3606907b6a7c02b0f9f6157b53c867e4b9166c767b804d46a59b5216cde7a4e99040c5a40433225ee282a1b0a06c523eaf4534d7f83fa115" +
+      "5b0047718cbc546a0d072b04b3564eea1b422273f548271a0bb2316053fa76991955ebd63159434ecebb4e466dae5a1073a6727627097a10" +
+      "49e617d91d361094fa68f0ff77987130305beaba2eda04df997b714d6c6f2c29a6ad5cb4022b02709beead9d67890cbb22392336fea1851f38",
+  };
+  const aes = {
+    key: "00".repeat(32),
+    counter: 0n,
+    associatedData: "",
+    plaintext: new Uint8Array(16),
+    sealed: "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919",
+  };
+  for (
+    const [name, { key, counter, associatedData, plaintext, sealed }] of Object.entries({
+      ChaChaPoly: chacha,
+      AESGCM: aes,
+    })
+  ) {
+    const [k, ad] = [key, associatedData].map((hex) => Uint8Array.fromHex(hex)) as [Uint8Array, Uint8Array];
+    assertEquals(makeAead(name).seal(k, counter, ad, plaintext).toHex(), sealed);
   }
 });
