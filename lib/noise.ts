@@ -158,13 +158,13 @@ class SymmetricState {
   }
 
   mixKey(material: Uint8Array): void {
-    const [chainingKey, key] = this.#hkdf(material, 2);
+    const [chainingKey, key] = this.#hash.hkdf(this.#chainingKey, material, 2);
     this.#chainingKey = chainingKey!;
     this.cipher.initialize(key!.slice(0, KEY_LENGTH));
   }
 
   mixKeyAndHash(material: Uint8Array): void {
-    const [chainingKey, hash, key] = this.#hkdf(material, 3);
+    const [chainingKey, hash, key] = this.#hash.hkdf(this.#chainingKey, material, 3);
     this.#chainingKey = chainingKey!;
     this.mixHash(hash!);
     this.cipher.initialize(key!.slice(0, KEY_LENGTH));
@@ -184,20 +184,10 @@ class SymmetricState {
 
   /** The keys of the two directions, the initiator's first. */
   split(): [Uint8Array, Uint8Array] {
-    const [first, second] = this.#hkdf(NOTHING, 2);
+    const [first, second] = this.#hash.hkdf(this.#chainingKey, NOTHING, 2);
     this.#chainingKey.fill(0);
     this.cipher.clear();
     return [first!.slice(0, KEY_LENGTH), second!.slice(0, KEY_LENGTH)];
-  }
-
-  /** HKDF of §4.3: RFC 5869 with the chaining key as salt and no info. */
-  #hkdf(material: Uint8Array, count: number): Uint8Array[] {
-    const secret = this.#hash.hmac(this.#chainingKey, material);
-    const outputs: Uint8Array[] = [];
-    for (let i = 1; i <= count; i++) {
-      outputs.push(this.#hash.hmac(secret, concat([outputs.at(-1) ?? NOTHING, Uint8Array.of(i)])));
-    }
-    return outputs;
   }
 }
 

@@ -12,6 +12,7 @@ import {
   createPublicKey,
   diffieHellman,
   generateKeyPairSync,
+  hkdfSync,
   type KeyObject,
 } from "node:crypto";
 import { concat } from "@std/bytes";
@@ -67,7 +68,8 @@ export const x25519: KeyAgreement = {
 
 /** The 32 bytes of a public key of X25519 or Ed25519: what precedes them is as long (RFC 8410 §4). */
 export function rawPublicKey(key: KeyObject): Uint8Array {
-  return new Uint8Array(key.export({ format: "der", type: "spki" }) as unknown as Uint8Array).slice(SPKI_PREFIX.length);
+  const der = key.export({ format: "der", type: "spki" }) as unknown as Uint8Array;
+  return new Uint8Array(der.subarray(SPKI_PREFIX.length));
 }
 
 /** Authenticated encryption with a key of 32 bytes and a counter as nonce, never used twice with one key. */
@@ -95,9 +97,11 @@ export function makeAead(name: string): Aead {
     seal(key, counter, associatedData, plaintext) {
       const cipher = createCipheriv(algorithm, key, nonceOf(counter), options);
       cipher.setAAD(associatedData);
-      return concat(
-        [cipher.update(plaintext), cipher.final(), cipher.getAuthTag()].map((part) => new Uint8Array(part)),
-      );
+      const sealed = new Uint8Array(plaintext.length + TAG_LENGTH);
+      sealed.set(cipher.update(plaintext));
+      cipher.final();
+      sealed.set(cipher.getAuthTag(), plaintext.length);
+      return sealed;
     },
     open(key, counter, associatedData, sealed) {
       if (sealed.length < TAG_LENGTH) throw new AuthenticationError("Cannot decrypt: the tag is missing");
@@ -121,8 +125,8 @@ export interface Hash {
   readonly length: number;
   /** The digest of bytes. */
   digest(bytes: Uint8Array): Uint8Array;
-  /** Their HMAC under a key. */
-  hmac(key: Uint8Array, bytes: Uint8Array): Uint8Array;
+  /** `count` keys out of a secret and the chaining key: HKDF of §4.3, which is RFC 5869 without info. */
+  hkdf(chainingKey: Uint8Array, secret: Uint8Array, count: number): Uint8Array[];
 }
 
 const HASHES: Record<string, [algorithm: string, length: number]> = {
@@ -138,6 +142,22 @@ export function makeHash(name: string): Hash {
   return {
     length,
     digest: (bytes) => new Uint8Array(createHash(algorithm).update(bytes).digest()),
-    hmac: (key, bytes) => new Uint8Array(createHmac(algorithm, key).update(bytes).digest()),
+    hkdf(chainingKey, secret, count) {
+      const keys = hkdf(algorithm, chainingKey, secret, count * length);
+      return Array.from({ length: count }, (_, i) => keys.slice(i * length, (i + 1) * length));
+    },
   };
+}
+
+/** HKDF with a salt and without info (RFC 5869); the runtime has it for SHA-2 only. */
+function hkdf(algorithm: string, salt: Uint8Array, secret: Uint8Array, length: number): Uint8Array {
+  if (algorithm.startsWith("sha")) return new Uint8Array(hkdfSync(algorithm, secret, salt, new Uint8Array(), length));
+  const hmac = (key: Uint8Array, bytes: Uint8Array) =>
+    new Uint8Array(createHmac(algorithm, key).update(bytes).digest());
+  const key = hmac(salt, secret);
+  const blocks: Uint8Array[] = [];
+  for (let filled = 0; filled < length; filled += blocks.at(-1)!.length) {
+    blocks.push(hmac(key, concat([blocks.at(-1) ?? new Uint8Array(), Uint8Array.of(blocks.length + 1)])));
+  }
+  return concat(blocks);
 }
