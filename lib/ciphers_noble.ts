@@ -38,16 +38,14 @@ class NobleCipher implements RecordCipher {
     record.set(this.#aead(openKey(this.#key), this.#nonceOf(counter)).encrypt(plaintext));
   }
 
-  open(counter: number, record: Uint8Array): void {
+  open(counter: number, record: Uint8Array): Uint8Array {
     textLength(record);
     const aead = this.#aead(openKey(this.#key), this.#nonceOf(counter));
-    let plaintext: Uint8Array;
     try {
-      plaintext = aead.decrypt(record);
+      return aead.decrypt(record);
     } catch (cause) {
       throw wrongTag(cause);
     }
-    record.set(plaintext);
   }
 
   close(): void {

@@ -68,7 +68,7 @@ class NodeCipher implements RecordCipher {
     record.set(cipher.getAuthTag(), length);
   }
 
-  open(counter: number, record: Uint8Array): void {
+  open(counter: number, record: Uint8Array): Uint8Array {
     const length = textLength(record);
     const options = { authTagLength: TAG_LENGTH };
     const decipher = createDecipheriv(this.#algorithm, openKey(this.#key), this.#nonceOf(counter), options);
@@ -79,7 +79,7 @@ class NodeCipher implements RecordCipher {
     } catch (cause) {
       throw wrongTag(cause);
     }
-    record.set(plaintext);
+    return plaintext;
   }
 
   close(): void {
@@ -104,26 +104,25 @@ class PortableAes implements RecordCipher {
   seal(counter: number, record: Uint8Array<ArrayBuffer>): void | Promise<void> {
     const length = textLength(record);
     if (length < WEB_CRYPTO_FROM) return this.#short.seal(counter, record);
-    return this.#byWebCrypto(counter, "encrypt", record.subarray(0, length), record);
+    return this.#byWebCrypto(counter, "encrypt", record.subarray(0, length)).then((sealed) => record.set(sealed));
   }
 
-  open(counter: number, record: Uint8Array<ArrayBuffer>): void | Promise<void> {
+  open(counter: number, record: Uint8Array<ArrayBuffer>): Uint8Array | Promise<Uint8Array> {
     if (textLength(record) < WEB_CRYPTO_FROM) return this.#short.open(counter, record);
-    return this.#byWebCrypto(counter, "decrypt", record, record);
+    return this.#byWebCrypto(counter, "decrypt", record);
   }
 
   async #byWebCrypto(
     counter: number,
     operation: "encrypt" | "decrypt",
     input: Uint8Array<ArrayBuffer>,
-    output: Uint8Array<ArrayBuffer>,
-  ): Promise<void> {
+  ): Promise<Uint8Array> {
     const bytes = openKey(this.#key);
     const key =
       await (this.#webKey ??= crypto.subtle.importKey("raw", bytes, "AES-GCM", false, ["encrypt", "decrypt"]));
     const iv = this.#nonceOf(counter); // copied before the call returns
     const result = crypto.subtle[operation]({ name: "AES-GCM", iv, tagLength: 8 * TAG_LENGTH }, key, input);
-    output.set(new Uint8Array(await result.catch(rejectTag)));
+    return new Uint8Array(await result.catch(rejectTag));
   }
 
   /** Overwrites the key of short records; the runtime keeps that of long ones until nothing uses it any more. */

@@ -1,9 +1,9 @@
 /**
  * What the records of a secure channel ask of a cipher: the interface between {@link ./secure_records.ts} and the backends.
  *
- * Everything is done in place, so that a backend that can needs no memory of its own: a record lies in its buffer as
- * `plaintext || 16 spare bytes` before it is sealed, and as `ciphertext || tag (16 bytes)` after. There is no associated data,
- * as in the transport messages of Noise (revision 34, §5.1).
+ * A record lies in its buffer as `plaintext || 16 spare bytes` before it is sealed, and as `ciphertext || tag (16 bytes)`
+ * after; a backend that can opens it in place as well, and needs no memory of its own. There is no associated data, as in the
+ * transport messages of Noise (revision 34, §5.1).
  * @module
  */
 
@@ -26,10 +26,10 @@ export interface RecordCipher {
   seal(counter: number, record: Uint8Array<ArrayBuffer>): void | Promise<void>;
 
   /**
-   * Replaces `ciphertext || tag` by `plaintext || 16 bytes without meaning`.
-   * @throws {AuthenticationError} (or rejects) if the tag is wrong; what `record` holds then must not be looked at
+   * The plaintext of `ciphertext || tag`, in place of it or in memory of its own; `record` must not be looked at any more.
+   * @throws {AuthenticationError} (or rejects) if the tag is wrong
    */
-  open(counter: number, record: Uint8Array<ArrayBuffer>): void | Promise<void>;
+  open(counter: number, record: Uint8Array<ArrayBuffer>): Uint8Array | Promise<Uint8Array>;
 
   /** Frees what it holds. What is under way still ends; nothing begins any more. */
   close(): void;

@@ -131,7 +131,7 @@ class KeySequence {
     return this.#cipher.seal(counter, record);
   }
 
-  open(record: Uint8Array<ArrayBuffer>): void | Promise<void> {
+  open(record: Uint8Array<ArrayBuffer>): Uint8Array | Promise<Uint8Array> {
     const counter = this.#take();
     return this.#cipher.open(counter, record);
   }
@@ -298,15 +298,6 @@ export class RecordWriter {
   }
 }
 
-/** A record that is being opened, or has been. */
-interface Opening {
-  /** Where its plaintext begins, and the bytes of it. */
-  readonly at: number;
-  readonly length: number;
-  /** Undefined: it has been opened. */
-  readonly opened: Promise<void> | void;
-}
-
 /**
  * Turns records into the byte stream that they hold: received bytes go into {@linkcode space}, {@linkcode next} opens a
  * record, {@linkcode take} hands out what it held, never anything before its tag has been verified. After an error it says
@@ -318,9 +309,8 @@ export class RecordReader {
   #start = 0; // of the bytes that are not being opened yet
   #end = 0;
   #lastCount = 0; // bytes of the last read
-  #dataStart = 0; // of the data that can be taken
-  #dataEnd = 0;
-  readonly #opening: Opening[] = [];
+  #data: Uint8Array = new Uint8Array(); // what can be taken
+  readonly #opening: (Uint8Array | Promise<Uint8Array>)[] = []; // plaintexts of the records that are under way
   #state: "open" | "closed" | "failed" = "open";
 
   /** Begins with the key and the number of the first record. */
@@ -365,13 +355,13 @@ export class RecordReader {
     if (this.#state === "closed") return false;
     try {
       if (this.#opening.length > 0) return this.#finishFirst();
-      const record = this.#begin();
-      if (record === undefined) return false;
-      if (record.opened !== undefined) {
-        this.#await(record);
+      const plaintext = this.#begin();
+      if (plaintext === undefined) return false;
+      if (plaintext instanceof Promise) {
+        this.#await(plaintext);
         return this.#finishFirst();
       }
-      this.#accept(record);
+      this.#accept(plaintext);
       return true;
     } catch (error) {
       this.#state = "failed";
@@ -381,10 +371,10 @@ export class RecordReader {
 
   /** Copies what is there of the stream into `target` and returns how many bytes that is, 0 if there is nothing. */
   take(target: Uint8Array): number {
-    const count = Math.min(target.length, this.#dataEnd - this.#dataStart);
+    const count = Math.min(target.length, this.#data.length);
     if (count === 0 || this.#state === "failed") return 0;
-    target.set(this.#buffer.subarray(this.#dataStart, this.#dataStart + count));
-    this.#dataStart += count;
+    target.set(this.#data.subarray(0, count));
+    this.#data = this.#data.subarray(count);
     return count;
   }
 
@@ -438,37 +428,38 @@ export class RecordReader {
   }
 
   /** Begins to open the next record that has arrived in full. */
-  #begin(): Opening | undefined {
+  #begin(): Uint8Array | Promise<Uint8Array> | undefined {
     const length = this.#sealedLength();
     if (!this.#isComplete(length)) return undefined;
     const at = this.#start + LENGTH_WIDTH;
     this.#start = at + length;
-    return { at, length: length - TAG_LENGTH, opened: this.#keys.open(this.#buffer.subarray(at, at + length)) };
+    return this.#keys.open(this.#buffer.subarray(at, at + length));
   }
 
-  #await(record: Opening): void {
-    record.opened?.catch(() => {}); // told when its turn comes
-    this.#opening.push(record);
+  #await(plaintext: Uint8Array | Promise<Uint8Array>): void {
+    if (plaintext instanceof Promise) plaintext.catch(() => {}); // told when its turn comes
+    this.#opening.push(plaintext);
   }
 
   /** A cipher that takes its time is given more to do meanwhile: what has arrived, as much as may be under way. */
   #beginMore(): void {
     try {
       while (this.#opening.length < MAX_IN_FLIGHT) {
-        const record = this.#begin();
-        if (record === undefined) break;
-        this.#await(record);
+        const plaintext = this.#begin();
+        if (plaintext === undefined) break;
+        this.#await(plaintext);
       }
     } catch (error) {
-      this.#await({ at: 0, length: 0, opened: Promise.reject(error) }); // those before it are delivered first
+      this.#await(Promise.reject(error)); // those before it are delivered first
     }
   }
 
   async #finishFirst(): Promise<boolean> {
     try {
       this.#beginMore();
-      await this.#opening[0]!.opened;
-      this.#accept(this.#opening.shift()!);
+      const plaintext = await this.#opening[0]!;
+      this.#opening.shift();
+      this.#accept(plaintext);
       return true;
     } catch (error) {
       this.#state = "failed";
@@ -477,20 +468,17 @@ export class RecordReader {
   }
 
   /** Looks at a plaintext: its tag was right. */
-  #accept({ at, length }: Opening): void {
-    const buffer = this.#buffer;
-    const type = buffer[at]!;
-    const count = buffer[at + 1]! * 256 + buffer[at + 2]!;
-    const dataStart = at + HEADER_LENGTH;
-    const dataEnd = dataStart + count;
+  #accept(plaintext: Uint8Array): void {
+    const type = plaintext[0]!;
+    const count = plaintext[1]! * 256 + plaintext[2]!;
+    const end = HEADER_LENGTH + count;
     if (type > PADDING) throw new ProtocolError(`Cannot read a record of type ${type}: it is not known`);
-    if (dataEnd > at + length) throw new ProtocolError("Cannot read a record: it announces more than it holds");
+    if (end > plaintext.length) throw new ProtocolError("Cannot read a record: it announces more than it holds");
     if (type !== DATA && count > 0) throw new ProtocolError(`Cannot read a record of type ${type}: it holds data`);
-    for (let i = dataEnd; i < at + length; i++) {
-      if (buffer[i] !== 0) throw new ProtocolError("Cannot read a record: its padding is not zero");
+    for (let i = end; i < plaintext.length; i++) {
+      if (plaintext[i] !== 0) throw new ProtocolError("Cannot read a record: its padding is not zero");
     }
-    this.#dataStart = dataStart;
-    this.#dataEnd = dataEnd;
+    this.#data = plaintext.subarray(HEADER_LENGTH, end);
     if (type === CLOSE) this.#endStream();
   }
 

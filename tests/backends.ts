@@ -34,13 +34,11 @@ async function seal(backend: NonceBackend, suite: CipherSuite, counter: number, 
 /** The text of a sealed record. */
 async function open(backend: NonceBackend, suite: CipherSuite, counter: number, sealed: Uint8Array<ArrayBuffer>) {
   const cipher = backend.cipher(suite, KEY);
-  const opened = sealed.slice();
   try {
-    await cipher.open(counter, opened);
+    return await cipher.open(counter, sealed.slice());
   } finally {
     cipher.close();
   }
-  return opened.subarray(0, -TAG_LENGTH);
 }
 
 /** Registers the tests of a backend, or one that is skipped with the reason. */
@@ -78,10 +76,10 @@ export function testBackend(name: string, backend: NonceBackend | string): void 
         assertEquals(sealed.toHex(), (await seal(nobleBackend, suite, i, texts[i]!)).toHex());
       }
       for (let i = 0; i < records.length; i += 4) {
-        await Promise.all(records.slice(i, i + 4).map((bytes, at) => opener.open(i + at, bytes)));
-      }
-      for (const [i, opened] of records.entries()) {
-        assertEquals(opened.subarray(0, -TAG_LENGTH).toHex(), texts[i]!.subarray(0, -TAG_LENGTH).toHex());
+        const opened = await Promise.all(records.slice(i, i + 4).map((bytes, at) => opener.open(i + at, bytes)));
+        for (const [at, text] of opened.entries()) {
+          assertEquals(text.toHex(), texts[i + at]!.subarray(0, -TAG_LENGTH).toHex());
+        }
       }
       sealer.close();
       opener.close();
@@ -182,8 +180,7 @@ export async function runWycheproof(backend: NonceBackend, suite: CipherSuite, c
       const bytes = Uint8Array.fromHex(msg + "00".repeat(TAG_LENGTH));
       await cipher.seal(0, bytes);
       assertEquals(bytes.toHex(), ct + tag);
-      await cipher.open(0, sealed);
-      assertEquals(sealed.subarray(0, -TAG_LENGTH).toHex(), msg);
+      assertEquals((await cipher.open(0, sealed)).toHex(), msg);
     } else {
       await assertRejects(async () => await cipher.open(0, sealed), AuthenticationError);
     }

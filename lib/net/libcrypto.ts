@@ -120,13 +120,13 @@ class LibcryptoCipher implements RecordCipher {
     check(this.#symbols.EVP_CIPHER_CTX_ctrl(this.#context!, GET_TAG, TAG_LENGTH, tag), "EVP_CTRL_AEAD_GET_TAG");
   }
 
-  open(counter: number, record: Uint8Array<ArrayBuffer>): void {
+  open(counter: number, record: Uint8Array<ArrayBuffer>): Uint8Array {
     const length = textLength(record);
     const tag = record.subarray(length);
     this.#init(null, null, this.#nonceOf(counter), OPEN);
     check(this.#symbols.EVP_CIPHER_CTX_ctrl(this.#context!, SET_TAG, TAG_LENGTH, tag), "EVP_CTRL_AEAD_SET_TAG");
     this.#update(record, length);
-    if (this.#symbols.EVP_CipherFinal_ex(this.#context!, tag, this.#written) === OK) return;
+    if (this.#symbols.EVP_CipherFinal_ex(this.#context!, tag, this.#written) === OK) return record.subarray(0, length);
     record.fill(0); // what was decrypted is nobody's message
     throw wrongTag();
   }

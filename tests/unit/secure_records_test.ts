@@ -31,12 +31,13 @@ function slowBackend(seen = { most: 0 }): CipherBackend {
     cipher(suite, key) {
       const cipher = portableBackend.cipher(suite, key);
       let closed = false;
-      const later = async (operation: () => void | Promise<void>) => {
+      const later = async <Result>(operation: () => Result | Promise<Result>): Promise<Result> => {
         assert(!closed, "begun after close()");
         seen.most = Math.max(seen.most, ++underWay);
         for (let turns = 5 - underWay; turns > 0; turns--) await undefined;
-        await operation();
+        const result = await operation();
         underWay--;
+        return result;
       };
       return {
         seal: (counter, record) => later(() => cipher.seal(counter, record)),
@@ -388,7 +389,7 @@ Deno.test("RecordWriter fails for good when its cipher does", async () => {
         if (slow) return Promise.reject(new Error("no"));
         throw new Error("no");
       },
-      open: () => {},
+      open: () => new Uint8Array(),
       close: () => {},
     });
     const writer = new RecordWriter(direction(), { backend: { name: "broken", cipher } });
