@@ -2,7 +2,6 @@
  * The server of JIM on its sockets: reads what clients ask, lets the hub decide, and sends what it says.
  * @module
  */
-import { parseAddress } from "../../address.ts";
 import { type Effect, Hub, type HubOptions } from "../../jim/hub.ts";
 import { type Answer, answerTo } from "../../jim/messages.ts";
 import { ServerWire } from "../../jim/wire.ts";
@@ -104,7 +103,7 @@ export class JimServer implements Disposable {
     this.#log.write("debug", describeKeepAlive(keepAlive(connection.socket)), connection.peer);
     const peer = new Peer(connection, this.#dispatcher, this.#strict, { overflow: this.#drop, lost: this.#lose });
     this.#peers.add(peer);
-    this.#hub.connect(peer, parseAddress(connection.peer).hostname);
+    this.#hub.connect(peer, connection.socket.remoteAddr.hostname);
     try {
       const buffer = new Uint8Array(READ_SIZE);
       for (let count; (count = await connection.read(buffer)) !== null;) {
