@@ -10,8 +10,9 @@ import { MemoryStore } from "../memory_store.ts";
 function halfDead(chunk: string): SocketConnection {
   const closed = Promise.withResolvers<never>();
   let reads = 0;
-  const connection: Pick<SocketConnection, "peer" | "read" | "write" | "close" | "closedBecause"> = {
+  const connection: Pick<SocketConnection, "peer" | "socket" | "read" | "write" | "close" | "closedBecause"> = {
     peer: "192.0.2.1:50000",
+    socket: { remoteAddr: { hostname: "192.0.2.1" } } as Deno.TcpConn,
     closedBecause: undefined,
     read: (buffer) =>
       reads++ === 0 ? Promise.resolve(new TextEncoder().encodeInto(chunk, buffer).written) : closed.promise,
@@ -44,8 +45,12 @@ Deno.test("JimServer: who reads no streams gets one object per write, 20 ms apar
   let [reads, clock] = [0, 0];
   const writes: { at: number; said: unknown }[] = [];
   const gone = Promise.withResolvers<null>();
-  const connection: Pick<SocketConnection, "peer" | "read" | "write" | "close" | "closeWrite" | "closedBecause"> = {
+  const connection: Pick<
+    SocketConnection,
+    "peer" | "socket" | "read" | "write" | "close" | "closeWrite" | "closedBecause"
+  > = {
     peer: "192.0.2.1:50000",
+    socket: { remoteAddr: { hostname: "192.0.2.1" } } as Deno.TcpConn,
     closedBecause: undefined,
     read: (buffer) =>
       reads++ === 0 ? Promise.resolve(new TextEncoder().encodeInto(login, buffer).written) : gone.promise,
