@@ -15,6 +15,7 @@ import { AuthorizedKeys, keepIdentity, knownKeys, verifyServer } from "./identit
 import { configFile } from "./key_files.ts";
 import { type ClientSecurity, HANDSHAKE_TIMEOUT_MS, type Security, type ServerSecurity } from "./secure.ts";
 import { hasPsk, loadPsk, PSK_OPTIONS } from "./secret.ts";
+import { hasPerson } from "./terminal.ts";
 
 /** The name of a pattern. */
 export type PatternName = typeof CHANNEL_PATTERNS[number];
@@ -168,7 +169,7 @@ export async function clientSecurity(
   if (serverKey === "none") return { ...both, protocol, verify: () => Promise.resolve(undefined) };
   const file = values.knownHosts ?? configFile("known_hosts", "--known-hosts");
   const { trust: wanted = "ask" } = values;
-  const policy: TrustPolicy = wanted === "ask" && !onTerminal() ? "strict" : wanted; // what a pipe brings is no answer
+  const policy: TrustPolicy = wanted === "ask" && !hasPerson() ? "strict" : wanted; // what a pipe brings is no answer
   const trust = { file, policy, expected: values.expectFingerprint, ask: (question: string) => ask(say, question) };
   const verify = async (key: Uint8Array) => {
     const began = performance.now();
@@ -240,10 +241,6 @@ function lateAnswer(unproved: Uint8Array | undefined): AttemptError {
     ? "its key is known now: run this again"
     : `run this again with --expect-fingerprint ${fingerprint(unproved)}`;
   return new AttemptError("make the channel secure", "the server has waited no longer", hint);
-}
-
-function onTerminal(): boolean {
-  return Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
 }
 
 /** Asks a person; whatever is not `yes` means no. */
